@@ -1,1 +1,19 @@
-//! The harness.
+//! The harness: real PostgreSQL servers, started for one test and thrown away after it.
+//!
+//! A test reads `Pair::start()`, makes the source busy ([`load`]), drives the extension by SQL on the target and ends
+//! with [`compare::assert_same`]. Whatever it waits for it waits for in [`wait`], with a deadline.
+
+pub mod compare;
+pub mod installation;
+pub mod load;
+pub mod pair;
+pub mod proxy;
+pub mod server;
+pub mod source;
+pub mod wait;
+pub mod zoo;
+
+pub use installation::{have_source, have_target};
+pub use pair::Pair;
+pub use server::{Mode, Server};
+pub use source::Source;

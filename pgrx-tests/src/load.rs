@@ -1,0 +1,7 @@
+//! An application at work on the source: pgbench for a steady rate, churn for all that may happen.
+
+mod churn;
+mod pgbench;
+
+pub use churn::{Churn, Tally};
+pub use pgbench::{Pgbench, Running};

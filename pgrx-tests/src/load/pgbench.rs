@@ -1,0 +1,181 @@
+//! pgbench, as the role that owns the source's database, by TCP with TLS.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::installation::{clean_environment, run};
+use crate::source::{DATABASE, PASSWORD, ROLE, Source};
+use crate::wait;
+
+const PROGRAM: &str = "/usr/lib/postgresql/15/bin/pgbench";
+const FOREVER: u32 = 24 * 60 * 60;
+
+/// How pgbench is to run.
+pub struct Pgbench {
+    directory: PathBuf,
+    port: u16,
+    clients: usize,
+    rate: Option<u32>,
+    scripts: Vec<PathBuf>,
+    through_restarts: bool,
+}
+
+impl Pgbench {
+    pub(crate) fn on(source: &Source) -> Self {
+        Self {
+            directory: source.directory().to_owned(),
+            port: source.port(),
+            clients: 2,
+            rate: None,
+            scripts: Vec::new(),
+            through_restarts: false,
+        }
+    }
+
+    /// Makes and fills pgbench's tables: `scale` times 100000 accounts. `pgbench_history` gets a key.
+    pub fn init(self, source: &Source, scale: u32) -> Self {
+        run(self.command().args(["--initialize", "--quiet", "--scale", &scale.to_string()]));
+        source.app("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY");
+        self
+    }
+
+    /// How many write at a time; 2 if not said.
+    pub fn clients(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Transactions per second, all clients together; as fast as they can if not said.
+    pub fn rate(mut self, rate: u32) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// A script of our own instead of pgbench's built-in one; several are chosen from at random.
+    pub fn script(mut self, text: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let path = self.directory.join(format!("script-{}.sql", NEXT.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, text).expect("the server's directory can be written");
+        self.scripts.push(path);
+        self
+    }
+
+    /// Starts pgbench again whenever it loses its server, instead of failing the test.
+    pub fn through_restarts(mut self) -> Self {
+        self.through_restarts = true;
+        self
+    }
+
+    /// Starts writing, until [`Running::stop`].
+    pub fn start(self) -> Running {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stopping);
+        let supervisor = thread::spawn(move || self.supervise(&flag));
+        Running { stopping, supervisor: Some(supervisor) }
+    }
+
+    /// Writes for some seconds, to a clean end.
+    ///
+    /// # Panics
+    /// When pgbench fails.
+    pub fn run_for(self, seconds: u32) {
+        run(&mut self.run_command(seconds));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        clean_environment(&mut command);
+        command
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", ROLE)
+            .env("PGPASSWORD", PASSWORD)
+            .env("PGDATABASE", DATABASE)
+            .env("PGSSLMODE", "require")
+            .env("PGAPPNAME", "pgbench");
+        command
+    }
+
+    fn run_command(&self, seconds: u32) -> Command {
+        let mut command = self.command();
+        command.args(["--no-vacuum", "--protocol=prepared", "--max-tries=10"]);
+        command.args(["--client", &self.clients.to_string(), "--time", &seconds.to_string()]);
+        if let Some(rate) = self.rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
+        for script in &self.scripts {
+            command.arg("--file").arg(script);
+        }
+        command
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = self.run_command(FOREVER);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().expect("pgbench can be run")
+    }
+
+    /// Keeps pgbench running until told to stop. Returns what it said if it ended by itself and should not have.
+    fn supervise(&self, stopping: &AtomicBool) -> Result<(), String> {
+        loop {
+            let mut child = self.spawn();
+            let said = child.stderr.take().expect("stderr is piped");
+            let reader = thread::spawn(move || std::io::read_to_string(said).unwrap_or_default());
+            loop {
+                if stopping.load(Ordering::Relaxed) {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Ok(());
+                }
+                if child.try_wait().expect("our child can be waited for").is_some() {
+                    break;
+                }
+                wait::pause(Duration::from_millis(20));
+            }
+            let said = reader.join().expect("reading does not panic");
+            if !self.through_restarts {
+                return Err(said);
+            }
+            wait::pause(Duration::from_millis(200));
+        }
+    }
+}
+
+/// A pgbench at work. Dropping it ends it.
+pub struct Running {
+    stopping: Arc<AtomicBool>,
+    supervisor: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Running {
+    /// Ends the load and waits until the server has nothing of it open any more.
+    ///
+    /// # Panics
+    /// When pgbench had ended before, by an error.
+    pub fn stop(mut self, source: &Source) {
+        if let Err(said) = self.end() {
+            panic!("pgbench had ended by itself: {said}");
+        }
+        let idle = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'";
+        source.poll_until(DATABASE, idle, Duration::from_secs(30));
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.stopping.store(true, Ordering::Relaxed);
+        match self.supervisor.take() {
+            Some(supervisor) => supervisor.join().expect("the supervisor does not panic"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}

@@ -1,0 +1,279 @@
+//! A connection to the source or the target: queries with bound parameters, statement lists, typed failures.
+
+use std::ffi::{CStr, CString};
+use std::rc::Rc;
+use std::time::Duration;
+
+use pq_sys::{ConnStatusType, ExecStatusType, PGresult};
+
+use super::probe::Probe;
+use super::raw::Raw;
+use super::{Conninfo, Role};
+use crate::failure::{Failure, Origin};
+use crate::row::Row;
+
+pub struct Connection {
+    pub(super) raw: Raw,
+    pub(super) probe: Probe,
+    role: Role,
+    version: i32,
+}
+
+/// A result that is cleared when dropped.
+pub(super) struct Answer(*mut PGresult);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: the one owner clears it once.
+        unsafe { pq_sys::PQclear(self.0) };
+    }
+}
+
+impl Connection {
+    /// Connects and sets the session up.
+    ///
+    /// `encoding` is the client encoding for both sides of a subscription, `name` the `application_name`.
+    /// Errors: class 08, 28 or 3D when it does not come up; what the server says to the settings otherwise.
+    pub fn open(info: &Conninfo, role: Role, encoding: &str, name: &str) -> Result<Self, Failure> {
+        let origin = role.origin();
+        let raw = Raw::open(info, encoding, name, origin).map_err(Failure::from)?;
+        // SAFETY: a live connection.
+        let version = unsafe {
+            pq_sys::PQsetnonblocking(raw.ptr(), 1);
+            pq_sys::PQserverVersion(raw.ptr())
+        };
+        let mut connection = Self { raw, probe: Probe::new(info, origin), role, version };
+        if version < 100_000 {
+            return Err(Failure::new("0A000", format!("PostgreSQL {} is too old", version / 10_000))
+                .at(origin)
+                .hint("The oldest version pg_decamp works with is 10."));
+        }
+        connection.batch(&role.settings(version)).map_err(|failure| {
+            if failure.sqlstate == "42501" && role == Role::Target {
+                return failure.hint(
+                    "The target's role must be allowed to set session_replication_role: a superuser can GRANT SET ON \
+                     PARAMETER session_replication_role TO that role (PostgreSQL 15 and later).",
+                );
+            }
+            failure
+        })?;
+        Ok(connection)
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.role.origin()
+    }
+
+    /// `server_version_num`.
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
+    /// The process id the server told when we connected; a pooler tells one of its own.
+    pub fn announced_pid(&self) -> i64 {
+        // SAFETY: a live connection.
+        i64::from(unsafe { pq_sys::PQbackendPID(self.raw.ptr()) })
+    }
+
+    /// TLS version and cipher, `None` on a plain connection.
+    pub fn tls(&self) -> Option<String> {
+        // SAFETY: a live connection; the attribute is null or a static string.
+        unsafe {
+            if pq_sys::PQsslInUse(self.raw.ptr()) == 0 {
+                return None;
+            }
+            let protocol = pq_sys::PQsslAttribute(self.raw.ptr(), c"protocol".as_ptr());
+            if protocol.is_null() {
+                return Some("TLS".to_owned());
+            }
+            Some(CStr::from_ptr(protocol).to_string_lossy().into_owned())
+        }
+    }
+
+    /// Runs one statement with parameters bound as text; its rows.
+    pub fn query(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<Vec<Row>, Failure> {
+        let answer = self.run(sql, Some(parameters))?;
+        Ok(rows(&answer))
+    }
+
+    /// Runs one statement with parameters bound as text; how many rows it concerned.
+    pub fn execute(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<u64, Failure> {
+        let answer = self.run(sql, Some(parameters))?;
+        Ok(affected(&answer))
+    }
+
+    /// Runs statements separated by semicolons, without parameters; stops at the first that fails.
+    pub fn batch(&mut self, sql: &str) -> Result<(), Failure> {
+        self.run(sql, None).map(drop)
+    }
+
+    /// Rolls back whatever is open. A connection that cannot even do that is reported as lost by its next use.
+    pub fn rollback(&mut self) {
+        let _ = self.batch("rollback");
+    }
+
+    fn run(&mut self, sql: &str, parameters: Option<&[Option<&str>]>) -> Result<Answer, Failure> {
+        self.send(sql, parameters)?;
+        self.last_answer()
+    }
+
+    /// Sends one statement (with parameters) or a list (without).
+    pub(super) fn send(&mut self, sql: &str, parameters: Option<&[Option<&str>]>) -> Result<(), Failure> {
+        let sql = CString::new(sql).expect("SQL contains no NUL byte");
+        // SAFETY: all strings and arrays outlive the call, libpq copies them into its buffer.
+        let sent = unsafe {
+            match parameters {
+                None => pq_sys::PQsendQuery(self.raw.ptr(), sql.as_ptr()),
+                Some(parameters) => {
+                    let owned: Vec<Option<CString>> = parameters
+                        .iter()
+                        .map(|p| p.map(|v| CString::new(v).expect("text values contain no NUL byte")))
+                        .collect();
+                    let pointers: Vec<*const std::ffi::c_char> =
+                        owned.iter().map(|p| p.as_ref().map_or(std::ptr::null(), |v| v.as_ptr())).collect();
+                    pq_sys::PQsendQueryParams(
+                        self.raw.ptr(),
+                        sql.as_ptr(),
+                        pointers.len() as i32,
+                        std::ptr::null(),
+                        pointers.as_ptr(),
+                        std::ptr::null(),
+                        std::ptr::null(),
+                        0,
+                    )
+                }
+            }
+        };
+        if sent == 0 {
+            return Err(self.lost());
+        }
+        self.probe.sign_of_life();
+        self.flush()
+    }
+
+    /// Sends what libpq still has in its buffer.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        loop {
+            // SAFETY: a live connection in non-blocking mode.
+            match unsafe { pq_sys::PQflush(self.raw.ptr()) } {
+                0 => return Ok(()),
+                1 => self.wait_once(true)?,
+                _ => return Err(self.lost()),
+            }
+        }
+    }
+
+    /// Waits until something can be read (or, if asked, written), takes in what came.
+    pub(super) fn wait_once(&mut self, write: bool) -> Result<(), Failure> {
+        if self.raw.wait(true, write, Duration::from_secs(1)) {
+            self.probe.sign_of_life();
+            // SAFETY: a live connection whose socket is ready; harmless if it is only writable.
+            if unsafe { pq_sys::PQconsumeInput(self.raw.ptr()) } == 0 {
+                return Err(self.lost());
+            }
+        } else if !self.probe.still_there() {
+            return Err(Failure::lost(self.origin(), "no sign of life for 25 seconds, connection given up")
+                .hint("Reconnecting by itself; check the network between the servers if it does not come back."));
+        }
+        Ok(())
+    }
+
+    /// The next result, `None` after the last.
+    pub(super) fn next_answer(&mut self) -> Result<Option<Answer>, Failure> {
+        loop {
+            // SAFETY: a live connection.
+            if unsafe { pq_sys::PQisBusy(self.raw.ptr()) } == 0 {
+                break;
+            }
+            self.wait_once(false)?;
+        }
+        // SAFETY: not busy, so this does not block; null means no more.
+        let result = unsafe { pq_sys::PQgetResult(self.raw.ptr()) };
+        Ok((!result.is_null()).then_some(Answer(result)))
+    }
+
+    /// Takes all results; the last one if none failed, else the first failure. The connection is idle afterwards.
+    pub(super) fn last_answer(&mut self) -> Result<Answer, Failure> {
+        let mut last = None;
+        let mut failure = None;
+        while let Some(answer) = self.next_answer()? {
+            match status(&answer) {
+                ExecStatusType::PGRES_COMMAND_OK
+                | ExecStatusType::PGRES_TUPLES_OK
+                | ExecStatusType::PGRES_EMPTY_QUERY => last = Some(answer),
+                ExecStatusType::PGRES_COPY_IN
+                | ExecStatusType::PGRES_COPY_OUT
+                | ExecStatusType::PGRES_COPY_BOTH => {
+                    // only `copy.rs` starts COPY, and takes these itself
+                    return Ok(answer);
+                }
+                _ => failure = failure.or_else(|| Some(self.failure_of(&answer))),
+            }
+        }
+        match (failure, last) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(answer)) => Ok(answer),
+            (None, None) => Err(self.lost()),
+        }
+    }
+
+    pub(super) fn lost(&self) -> Failure {
+        Failure::lost(self.origin(), format!("connection lost: {}", self.raw.message()))
+            .hint("Reconnecting by itself; nothing is lost meanwhile.")
+    }
+
+    fn failure_of(&self, answer: &Answer) -> Failure {
+        let field = |code: std::ffi::c_int| {
+            // SAFETY: a live result; the field is null or a string that lives as long as the result.
+            unsafe {
+                let text = pq_sys::PQresultErrorField(answer.0, code);
+                (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+            }
+        };
+        // codes of `postgres_ext.h`: C SQLSTATE, M primary message, D detail, H hint
+        let Some(sqlstate) = field(b'C' as i32) else { return self.lost() };
+        let mut failure = Failure::new(&sqlstate, field(b'M' as i32).unwrap_or_default()).at(self.origin());
+        failure.detail = without_values(&sqlstate, field(b'D' as i32));
+        failure.hint = field(b'H' as i32);
+        // SAFETY: a live connection.
+        failure.disconnected = self.raw.status() == ConnStatusType::CONNECTION_BAD;
+        if let Some(constraint) = field(b'n' as i32) {
+            failure = failure.during(format_args!("checking constraint \"{constraint}\""));
+        }
+        failure
+    }
+}
+
+/// Details of integrity and data errors quote rows ("Key (email)=(...) already exists", "Failing row contains (...)"):
+/// they stay out of status and events.
+fn without_values(sqlstate: &str, detail: Option<String>) -> Option<String> {
+    detail.filter(|_| !sqlstate.starts_with("22") && !sqlstate.starts_with("23"))
+}
+
+pub(super) fn status(answer: &Answer) -> ExecStatusType {
+    // SAFETY: a live result.
+    unsafe { pq_sys::PQresultStatus(answer.0) }
+}
+
+pub(super) fn affected(answer: &Answer) -> u64 {
+    // SAFETY: a live result; the text is empty or a number.
+    let text = unsafe { CStr::from_ptr(pq_sys::PQcmdTuples(answer.0)) };
+    text.to_str().ok().and_then(|t| t.parse().ok()).unwrap_or(0)
+}
+
+fn rows(answer: &Answer) -> Vec<Row> {
+    // SAFETY: a live result; indexes stay in its bounds; values are copied before it is cleared.
+    unsafe {
+        let copy = |p| CStr::from_ptr(p).to_string_lossy().into_owned();
+        let width = pq_sys::PQnfields(answer.0);
+        let names: Rc<[String]> = (0..width).map(|i| copy(pq_sys::PQfname(answer.0, i))).collect();
+        (0..pq_sys::PQntuples(answer.0))
+            .map(|r| {
+                let value = |c| {
+                    (pq_sys::PQgetisnull(answer.0, r, c) == 0).then(|| copy(pq_sys::PQgetvalue(answer.0, r, c)))
+                };
+                Row::new(names.clone(), (0..width).map(value).collect())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! The handle: one owner, closed once, never cloned; connecting and waiting on it.
+
+use std::ffi::{CStr, CString, c_int};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys;
+use pq_sys::{ConnStatusType, PGconn, PostgresPollingStatusType};
+
+use super::{Conninfo, session};
+use crate::failure::{Failure, Origin};
+use crate::pg::{latch, liveness};
+
+/// A libpq connection that is closed when dropped. At FATAL no destructor runs; the socket closes with the process.
+pub struct Raw {
+    conn: NonNull<PGconn>,
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: the one owner closes it once, and gives back the descriptor reserved in `open`.
+        unsafe {
+            pq_sys::PQfinish(self.conn.as_ptr());
+            pg_sys::ReleaseExternalFD();
+        }
+    }
+}
+
+/// Reserves a file descriptor of this process until it is handed over.
+struct Reserved;
+
+impl Reserved {
+    fn new() -> Result<Self, Failure> {
+        // SAFETY: counts only.
+        if unsafe { pg_sys::AcquireExternalFD() } {
+            Ok(Self)
+        } else {
+            Err(Failure::new("53000", "this server process has no file descriptor left for a connection")
+                .hint("Increase max_files_per_process."))
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // SAFETY: gives back what `new` took.
+        unsafe { pg_sys::ReleaseExternalFD() };
+    }
+}
+
+/// Connection attempts take no longer than this unless `connect_timeout` says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Raw {
+    /// Connects. `Err` has `timed_out` as message start only if nobody answered.
+    pub fn open(info: &Conninfo, encoding: &str, name: &str, origin: Origin) -> Result<Self, Refusal> {
+        let extra = session::parameters(encoding, name);
+        let mut pairs: Vec<(&str, &str)> =
+            info.pairs().filter(|(k, _)| !extra.iter().any(|(e, _)| e == k)).collect();
+        pairs.extend(extra.iter().map(|(k, v)| (*k, v.as_str())));
+        let own = |s: &str| CString::new(s).expect("libpq gave or we wrote it: no NUL byte");
+        let keywords: Vec<CString> = pairs.iter().map(|(k, _)| own(k)).collect();
+        let values: Vec<CString> = pairs.iter().map(|(_, v)| own(v)).collect();
+        let pointers = |list: &[CString]| -> Vec<*const std::ffi::c_char> {
+            list.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
+        };
+        let (keyword_list, value_list) = (pointers(&keywords), pointers(&values));
+
+        let reserved = Reserved::new().map_err(Refusal::Answered)?;
+        // SAFETY: both arrays are null-terminated and outlive the call; the notice processor is a plain C function.
+        let raw = unsafe {
+            let conn = pq_sys::PQconnectStartParams(keyword_list.as_ptr(), value_list.as_ptr(), 0);
+            let conn = NonNull::new(conn).ok_or_else(|| {
+                Refusal::Answered(Failure::new("53200", "out of memory for a connection"))
+            })?;
+            pq_sys::PQsetNoticeProcessor(conn.as_ptr(), Some(ignore_notice), std::ptr::null_mut());
+            Self { conn }
+        };
+        std::mem::forget(reserved);
+        let timeout = info
+            .get("connect_timeout")
+            .and_then(|t| t.parse::<u64>().ok())
+            .filter(|t| *t > 0)
+            .map_or(CONNECT_TIMEOUT, |t| Duration::from_secs(t.max(2)));
+        raw.finish_connecting(timeout, origin)?;
+        Ok(raw)
+    }
+
+    fn finish_connecting(&self, timeout: Duration, origin: Origin) -> Result<(), Refusal> {
+        let deadline = Instant::now() + timeout;
+        let mut poll = PostgresPollingStatusType::PGRES_POLLING_WRITING;
+        while self.status() != ConnStatusType::CONNECTION_BAD {
+            let (read, write) = match poll {
+                PostgresPollingStatusType::PGRES_POLLING_OK => return Ok(()),
+                PostgresPollingStatusType::PGRES_POLLING_READING => (true, false),
+                PostgresPollingStatusType::PGRES_POLLING_WRITING => (false, true),
+                _ => break,
+            };
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return Err(Refusal::Silent(Failure::lost(
+                    origin,
+                    format!("no answer within {} s while connecting", timeout.as_secs()),
+                )));
+            };
+            if self.wait(read, write, left.min(Duration::from_secs(1))) {
+                // SAFETY: the connection is being made and its socket is ready.
+                poll = unsafe { pq_sys::PQconnectPoll(self.ptr()) };
+            }
+        }
+        Err(Refusal::Answered(refused(origin, &self.message())))
+    }
+
+    pub fn ptr(&self) -> *mut PGconn {
+        self.conn.as_ptr()
+    }
+
+    pub fn status(&self) -> ConnStatusType {
+        // SAFETY: a live connection.
+        unsafe { pq_sys::PQstatus(self.ptr()) }
+    }
+
+    /// libpq's message, on one line; it holds no password.
+    pub fn message(&self) -> String {
+        // SAFETY: libpq's own NUL-terminated buffer, copied at once.
+        let text = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.ptr())) };
+        text.to_string_lossy().trim().replace('\n', " ")
+    }
+
+    /// Waits for the socket; the liveness watch runs meanwhile. Returns whether it is ready.
+    pub fn wait(&self, read: bool, write: bool, timeout: Duration) -> bool {
+        // SAFETY: a live connection; the socket may change while connecting, so it is asked for each time.
+        let socket: c_int = unsafe { pq_sys::PQsocket(self.ptr()) };
+        if socket < 0 {
+            return true;
+        }
+        liveness::tick();
+        latch::wait_socket(socket, read, write, timeout)
+    }
+}
+
+/// Why a connection did not come up.
+pub enum Refusal {
+    /// somebody said no, or the network did
+    Answered(Failure),
+    /// nobody said anything in time
+    Silent(Failure),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (Refusal::Answered(failure) | Refusal::Silent(failure)) = refusal;
+        failure
+    }
+}
+
+/// libpq gives no SQLSTATE for a refused connection; what a wrong password or database looks like is told by the
+/// server's untranslated routine only at verbosity we do not have, so these few English texts are matched, for the hint
+/// alone and for not retrying; anything unknown is retried.
+fn refused(origin: Origin, message: &str) -> Failure {
+    let failure = Failure::lost(origin, format!("cannot connect: {message}"));
+    let with = |mut failure: Failure, sqlstate: &str, hint: &str| {
+        failure.sqlstate = sqlstate.to_owned();
+        failure.hint(hint)
+    };
+    if message.contains("password authentication failed") || message.contains("no password supplied") {
+        with(
+            failure,
+            "28P01",
+            "Check user and password; : / @ % in a URI's password must be percent-encoded. For a running subscription: \
+             SELECT repl_alter(name, source => '...').",
+        )
+    } else if message.contains("no pg_hba.conf entry") || message.contains("authentication failed") {
+        with(failure, "28000", "Check user, sslmode and the server's access rules (pg_hba.conf).")
+    } else if message.contains("database \"") && message.contains("does not exist") {
+        with(failure, "3D000", "Check the database name in the connection string.")
+    } else {
+        failure.hint("Check host, port and that the server is up and can be reached from this one.")
+    }
+}
+
+/// Notices of source and target are not for our server's stderr. Called from C: must neither panic nor raise.
+unsafe extern "C" fn ignore_notice(_: *mut std::ffi::c_void, _: *const std::ffi::c_char) {}

@@ -1,0 +1,71 @@
+//! Waiting: on our latch, on a socket, for a time. Every wait obeys cancel, terminate, configuration reload and the
+//! postmaster's death at once.
+
+use std::ffi::{c_int, c_long};
+use std::time::Duration;
+
+use pgrx::pg_sys;
+
+/// Waits until `timeout` has passed or the latch was set by somebody. Returns whether the latch was set.
+pub fn wait(timeout: Duration) -> bool {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // SAFETY: MyLatch is this process's latch from the start of every backend and worker on.
+    let rc = unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, millis(timeout), pg_sys::PG_WAIT_EXTENSION)
+    };
+    absorb(rc)
+}
+
+/// Waits until the socket is ready for what is asked or `timeout` has passed. Returns whether it is ready.
+pub fn wait_socket(socket: c_int, readable: bool, writable: bool, timeout: Duration) -> bool {
+    let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    if readable {
+        events |= pg_sys::WL_SOCKET_READABLE;
+    }
+    if writable {
+        events |= pg_sys::WL_SOCKET_WRITEABLE;
+    }
+    // SAFETY: as in `wait`; the socket is open, its owner is the caller's connection.
+    let rc = unsafe {
+        pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            events as c_int,
+            socket,
+            millis(timeout),
+            pg_sys::PG_WAIT_EXTENSION,
+        )
+    };
+    absorb(rc);
+    rc as u32 & (pg_sys::WL_SOCKET_READABLE | pg_sys::WL_SOCKET_WRITEABLE) != 0
+}
+
+/// Ends the process or raises a cancel if somebody asked for it.
+pub fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}
+
+fn absorb(rc: c_int) -> bool {
+    let set = rc as u32 & pg_sys::WL_LATCH_SET != 0;
+    if set {
+        // SAFETY: MyLatch as above.
+        unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+    }
+    check_for_interrupts();
+    reload_configuration();
+    set
+}
+
+/// Workers reload the configuration themselves; a backend does it in its command loop.
+fn reload_configuration() {
+    // SAFETY: reads and clears a flag that only this process's signal handler sets; MyBgworkerEntry is null in a backend.
+    unsafe {
+        if !pg_sys::MyBgworkerEntry.is_null() && (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
+            (&raw mut pg_sys::ConfigReloadPending).write_volatile(0);
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+    }
+}
+
+fn millis(timeout: Duration) -> c_long {
+    c_long::try_from(timeout.as_millis().max(1)).unwrap_or(c_long::MAX)
+}

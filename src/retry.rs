@@ -1,0 +1,94 @@
+//! What a failure means for the migration, and how long to wait before the next try. Pure; decided by SQLSTATE, never by
+//! message text.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+/// What the apply worker does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// it will pass: back off, reconnect, go on where the tables say
+    Retry,
+    /// it concerns the table at hand: that one stops, the others go on
+    Quarantine,
+    /// nothing can go on before a person has acted
+    Stop,
+}
+
+/// Class 08 (connection), 53 (resources), 57P (operator intervention, restart), 58 (system error), 40 (serialization,
+/// deadlock), 55P03 (lock timeout), 57014 (statement timeout), 25P03 (idle in transaction timeout): PostgreSQL
+/// documentation, Appendix A. Class 28 (wrong password) stops: knocking on locks accounts out.
+pub fn verdict(failure: &Failure) -> Verdict {
+    let state = failure.sqlstate.as_str();
+    if failure.disconnected {
+        return match &state[..2] {
+            "28" | "3D" => Verdict::Stop,
+            _ => Verdict::Retry,
+        };
+    }
+    match &state[..2] {
+        "08" | "40" | "53" | "57" | "58" => Verdict::Retry,
+        "25" if state == "25P03" || state == "25006" => Verdict::Retry,
+        "55" if state == "55P03" => Verdict::Retry,
+        "22" | "23" | "42" | "0A" | "21" | "44" | "54" | "P0" | "25" => Verdict::Quarantine,
+        _ => Verdict::Stop,
+    }
+}
+
+/// Waiting times that grow: 0.5 s, 1 s, 2 s ... up to 30 s, and from the start again after a success.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    const CAP: Duration = Duration::from_secs(30);
+
+    pub fn next(&mut self) -> Duration {
+        let wait = Duration::from_millis(500 << self.tries.min(10)).min(Self::CAP);
+        self.tries += 1;
+        wait
+    }
+
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Origin;
+
+    #[test]
+    fn what_passes_is_tried_again() {
+        for state in ["08006", "40001", "40P01", "53300", "55P03", "57P01", "57014", "58030", "25006"] {
+            assert_eq!(verdict(&Failure::new(state, "x")), Verdict::Retry, "{state}");
+        }
+        assert_eq!(verdict(&Failure::lost(Origin::Source, "gone")), Verdict::Retry);
+    }
+
+    #[test]
+    fn what_concerns_a_table_stops_that_table() {
+        for state in ["23505", "23502", "42703", "42501", "22P02", "0A000"] {
+            assert_eq!(verdict(&Failure::new(state, "x")), Verdict::Quarantine, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_tried_again() {
+        let mut refused = Failure::lost(Origin::Source, "password authentication failed");
+        refused.sqlstate = "28P01".into();
+        assert_eq!(verdict(&refused), Verdict::Stop);
+    }
+
+    #[test]
+    fn waiting_grows_up_to_the_cap_and_starts_again() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u64> = (0..9).map(|_| backoff.next().as_millis() as u64).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        backoff.reset();
+        assert_eq!(backoff.next(), Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,214 @@
+-- What people look at: repl_status, repl_tables, repl_events. In the schema the extension is created in.
+
+create view repl_status as
+with running as (
+    select l.objid::int8 as subscription_id, count(*) as workers,
+           bool_or(l.classid = 1684366081::oid) as apply
+    from pg_catalog.pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 2
+      and l.classid in (1684366081::oid, 1684366082::oid)  -- APPLY_CLASS, COPY_CLASS of src/pg/worker.rs
+      and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+    group by l.objid
+), chunk as (
+    select t.subscription_id, t.source_oid, t.state = 'done' as done, t.bytes, t.rows_done, t.bytes_done,
+           case
+               when t.state = 'done' then 1.0
+               when r.rows_estimate > 0 then least(t.rows_done::numeric / r.rows_estimate, 0.99)
+               when t.bytes > 0 then least(t.bytes_done::numeric / t.bytes, 0.99)
+               else 0
+           end as part
+    from decamp.task t
+    join decamp.relation r using (subscription_id, source_oid)
+), copy as (
+    select c.subscription_id, sum(c.bytes) as bytes, sum(round(c.bytes * c.part)) as copied,
+           bool_and(c.done) as done
+    from chunk c
+    group by c.subscription_id
+), rel as (
+    select r.subscription_id, count(*) as tables,
+           count(*) filter (where r.state = 'ready') as ready,
+           count(*) filter (where r.state in ('copied', 'catchup', 'ready')) as copied,
+           count(*) filter (where r.state = 'errored') as errored,
+           sum(r.bytes) as bytes,
+           (array_agg(pg_catalog.format('%I.%I: %s', r.schema, r.name, r.error) order by r.schema, r.name)
+               filter (where r.state = 'errored'))[1] as error,
+           (array_agg(r.hint order by r.schema, r.name) filter (where r.state = 'errored'))[1] as hint
+    from decamp.relation r
+    group by r.subscription_id
+), fact as (
+    select s.*, pg_catalog.clock_timestamp() as now,
+           coalesce(w.workers, 0) as running, coalesce(w.apply, false) as alive,
+           coalesce(rel.tables, 0) as tables_total, coalesce(rel.ready, 0) as ready, coalesce(rel.copied, 0) as copied,
+           coalesce(rel.errored, 0) as tables_errored, rel.error as table_error, rel.hint as table_hint,
+           coalesce(c.bytes, rel.bytes, 0)::int8 as bytes_total,
+           coalesce(c.copied, 0)::int8 as bytes_copied,
+           case
+               when c.done then 1.0
+               when c.bytes > 0 then c.copied / c.bytes
+               when s.state in ('catchup', 'streaming') then 1.0
+               else 0
+           end as part
+    from decamp.subscription s
+    left join running w on w.subscription_id = s.id
+    left join copy c on c.subscription_id = s.id
+    left join rel on rel.subscription_id = s.id
+), judged as (
+    select f.*,
+           case
+               when f.part between 0.01 and 0.9999 and f.copy_started_at is not null
+                    and f.now - f.copy_started_at > interval '3 seconds'
+               then pg_catalog.make_interval(secs => round(extract(epoch from f.now - f.copy_started_at)::numeric
+                                                   * (1 - f.part) / f.part)::float8)
+           end as eta,
+           case
+               when f.state = 'streaming' or (f.state = 'errored' and f.complete_at is not null)
+               then greatest(f.now - f.complete_at, interval '0')
+           end as lag,
+           case
+               when f.state = 'errored' then 'errored'
+               when not f.enabled and f.alive then 'pausing'
+               when not f.enabled then 'paused'
+               else f.state
+           end as shown,
+           f.enabled and f.state <> 'errored' and not f.alive
+               and f.now - greatest(f.created_at, f.state_since, f.heartbeat_at) > interval '5 seconds' as orphaned,
+           f.enabled and f.alive and f.retry_at is null
+               and f.now - f.heartbeat_at > interval '30 seconds' as stalled
+    from fact f
+)
+select j.name,
+       j.shown as state,
+       j.tables_total::int as tables,
+       j.ready::int as tables_ready,
+       j.bytes_total,
+       j.bytes_copied,
+       round(100 * j.part, 1) as progress,
+       j.eta,
+       j.backlog,
+       j.lag,
+       round(j.apply_rate::numeric, 1) as apply_rate,
+       j.last_batch_at,
+       j.running::int as workers,
+       coalesce(j.error, j.table_error,
+                case when j.orphaned then 'no worker is running' end) as error,
+       coalesce(case when j.error is not null then j.hint end, j.table_hint,
+                case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end) as hint,
+       case
+           when j.shown = 'errored' then
+               'Stopped: ' || coalesce(j.error, 'unknown error') || '. Nothing is lost: changes keep being collected'
+               ' on the source. ' || coalesce(j.hint, pg_catalog.format('Then SELECT repl_resume(%L);', j.name))
+           when j.shown in ('pausing', 'paused') then
+               pg_catalog.format('%s by repl_pause; changes are being collected on the source meanwhile. To go on:'
+                                 ' SELECT repl_resume(%L);', initcap(j.shown), j.name)
+           when j.orphaned then
+               pg_catalog.format('No worker is running, as after a server restart without preload; changes are being'
+                                 ' collected on the source, nothing is lost. To go on: SELECT repl_resume(%L);', j.name)
+           when j.retry_at is not null then
+               pg_catalog.format('Interrupted (%s); nothing is lost; trying again %s.', j.error,
+                                 case when j.retry_at > j.now
+                                      then 'in ' || ceil(extract(epoch from j.retry_at - j.now)) || ' s'
+                                      else 'now' end)
+           when j.stalled then
+               pg_catalog.format('Stalled: the apply worker has reported nothing for %s; nothing is lost. See'
+                                 ' pg_stat_activity here and on the source for what it waits for.',
+                                 date_trunc('second', j.now - j.heartbeat_at))
+           when j.tables_errored > 0 then
+               pg_catalog.format('%s of %s tables stopped, the others go on; their changes wait on the source. See'
+                                 ' repl_tables; once mended: SELECT repl_resume(%L);',
+                                 j.tables_errored, j.tables_total, j.name)
+           when j.state = 'starting' then 'Starting.'
+           when j.state = 'importing' then 'Importing the schema into the target.'
+           when j.state = 'installing' then 'Installing capture triggers on the source, one table at a time.'
+           when j.state = 'copying' then
+               pg_catalog.format('Copying: %s of %s tables done, %s%%%s.', j.copied, j.tables_total,
+                                 round(100 * j.part), coalesce(', about ' || date_trunc('second', j.eta) || ' left', ''))
+           when j.state = 'catchup' then
+               pg_catalog.format('Replaying what changed during the copy: %s deltas to go, %s of %s tables ready.',
+                                 coalesce(j.backlog, 0), j.ready, j.tables_total)
+           when coalesce(j.backlog, 0) = 0 and j.lag < interval '5 seconds' then
+               pg_catalog.format('Streaming and idle: nothing to replay, the target was complete %s s ago.',
+                                 round(extract(epoch from j.lag)::numeric, 1))
+           else
+               pg_catalog.format('Streaming: %s deltas to replay at %s rows/s, the target was complete %s s ago.',
+                                 coalesce(j.backlog, 0), round(coalesce(j.apply_rate, 0)::numeric),
+                                 round(extract(epoch from j.lag)::numeric, 1))
+       end as summary,
+       j.source_shown as source,
+       j.target_shown as target
+from judged j
+order by j.name;
+
+comment on view repl_status is 'one row per subscription: where it stands';
+comment on column repl_status.state is
+    'starting, importing (schema), installing (capture), copying, catchup (replaying what changed during the copy),'
+    ' streaming (every table ready), pausing, paused, errored (needs a person)';
+comment on column repl_status.tables is 'tables taken';
+comment on column repl_status.tables_ready is 'tables whose copy is complete and whose backlog was empty once';
+comment on column repl_status.bytes_total is 'size of the tables on the source''s disk, without indexes, at the start';
+comment on column repl_status.bytes_copied is 'the share of bytes_total that is copied';
+comment on column repl_status.progress is 'of the initial copy, percent';
+comment on column repl_status.eta is 'estimated rest of the initial copy; null while there is too little to tell from';
+comment on column repl_status.backlog is 'deltas (keys of changed rows) waiting on the source, as last counted';
+comment on column repl_status.lag is
+    'how long ago the target was equal to the source; grows while nothing can be replayed; null before streaming';
+comment on column repl_status.apply_rate is 'rows replayed per second, average of the last ten seconds';
+comment on column repl_status.last_batch_at is 'when a batch of changes was last committed on the target';
+comment on column repl_status.workers is 'background workers running now (apply and copy)';
+comment on column repl_status.error is 'what is wrong now; null when nothing is';
+comment on column repl_status.hint is 'what to type about it';
+comment on column repl_status.summary is 'all of this in one sentence';
+comment on column repl_status.source is 'where the source is, without password';
+comment on column repl_status.target is 'where the target is, without password';
+
+create view repl_tables as
+select s.name as subscription,
+       r.schema,
+       r.name as "table",
+       r.state,
+       r.rows_estimate,
+       coalesce(t.rows, 0)::int8 as rows_copied,
+       r.bytes,
+       coalesce(t.bytes, 0)::int8 as bytes_copied,
+       r.backlog,
+       r.inserted,
+       r.updated,
+       r.deleted,
+       r.truncated,
+       r.capture,
+       r.error,
+       r.hint
+from decamp.relation r
+join decamp.subscription s on s.id = r.subscription_id
+left join (
+    select task.subscription_id, task.source_oid, sum(task.rows_done) as rows, sum(task.bytes_done) as bytes
+    from decamp.task task
+    group by task.subscription_id, task.source_oid
+) t using (subscription_id, source_oid)
+order by s.name, r.schema, r.name;
+
+comment on view repl_tables is 'one row per table of a subscription';
+comment on column repl_tables.state is
+    'init: no capture on the source yet. copying: being copied. copied: all chunks are on the target. catchup: changes'
+    ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait';
+comment on column repl_tables.rows_estimate is 'rows on the source at the start, by its statistics';
+comment on column repl_tables.rows_copied is 'rows sent to the target by the initial copy';
+comment on column repl_tables.bytes is 'size on the source''s disk, without indexes, at the start';
+comment on column repl_tables.bytes_copied is 'bytes sent to the target by the initial copy, in COPY format';
+comment on column repl_tables.backlog is 'deltas waiting on the source, as last counted';
+comment on column repl_tables.inserted is 'rows inserted by replay';
+comment on column repl_tables.updated is 'rows updated by replay';
+comment on column repl_tables.deleted is 'rows deleted by replay';
+comment on column repl_tables.truncated is 'truncations replayed';
+comment on column repl_tables.capture is 'statement: statement-level triggers; row: row-level ones';
+comment on column repl_tables.error is 'why the table stopped';
+comment on column repl_tables.hint is 'what to do about it';
+
+create view repl_events as
+select e.at, e.subscription, e.severity, e.subject, e.message, e.detail
+from decamp.event e;
+
+comment on view repl_events is 'what happened, oldest to newest by column at; kept after repl_stop';
+comment on column repl_events.severity is 'info, warning or error';
+comment on column repl_events.subject is 'a table, or what else it is about';
+
+grant select on repl_status, repl_tables, repl_events to pg_monitor;

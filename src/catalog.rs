@@ -1,0 +1,103 @@
+//! Reads the tables and sequences of the source or target from its catalogs.
+
+use std::collections::HashMap;
+
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::row::Row;
+use crate::table::{Column, KeyColumn, Kind, Table};
+
+/// Every user table with its columns and key, by schema and name.
+pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
+    let rows = connection.query(include_str!("../sql/source/tables.sql"), &[])?;
+    let mut tables: Vec<Table> = rows.iter().map(table).collect();
+    let at: HashMap<u32, usize> = tables.iter().enumerate().map(|(i, t)| (t.oid, i)).collect();
+    let mut keys: HashMap<u32, Vec<(i64, KeyColumn)>> = HashMap::new();
+    for row in connection.query(include_str!("../sql/source/columns.sql"), &[])? {
+        let Some(&i) = at.get(&row.oid("oid")) else { continue };
+        tables[i].columns.push(column(&row));
+        if let Some(position) = row.opt_int("key_position") {
+            tables[i].deferrable_key |= row.flag("deferrable");
+            keys.entry(row.oid("oid")).or_default().push((
+                position,
+                KeyColumn { name: row.string("name"), equality: row.string("equality") },
+            ));
+        }
+    }
+    for (oid, mut key) in keys {
+        key.sort_by_key(|(position, _)| *position);
+        tables[at[&oid]].key = key.into_iter().map(|(_, column)| column).collect();
+    }
+    if connection.version() < 110_000 {
+        // partitioned tables of PostgreSQL 10 have neither keys nor row triggers: their partitions are taken one by one
+        tables.retain(|t| t.kind != Kind::Partitioned);
+        for table in &mut tables {
+            table.inherits |= table.root.take().is_some();
+        }
+    }
+    Ok(tables)
+}
+
+fn table(row: &Row) -> Table {
+    Table {
+        oid: row.oid("oid"),
+        schema: row.string("schema"),
+        name: row.string("name"),
+        kind: match row.text("kind") {
+            "p" => Kind::Partitioned,
+            "f" => Kind::Foreign,
+            _ => Kind::Ordinary,
+        },
+        unlogged: row.text("persistence") == "u",
+        root: row.opt_int("root").map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
+        inherits: row.flag("inherits"),
+        owned: row.flag("owned"),
+        owner: row.string("owner"),
+        selectable: row.flag("selectable"),
+        row_security: row.flag("row_security"),
+        bytes: row.int("bytes"),
+        rows_estimate: row.int("rows_estimate"),
+        columns: Vec::new(),
+        key: Vec::new(),
+        deferrable_key: false,
+    }
+}
+
+fn column(row: &Row) -> Column {
+    Column {
+        name: row.string("name"),
+        type_name: row.string("type"),
+        base_type: row.string("base_type"),
+        not_null: row.flag("not_null"),
+        has_default: row.flag("has_default"),
+        generated: row.flag("generated"),
+        identity_always: row.text("identity") == "a",
+    }
+}
+
+/// A user sequence.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    pub increment: i64,
+    /// the table of the column it belongs to
+    pub owner: Option<u32>,
+    pub readable: bool,
+}
+
+pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> {
+    let rows = connection.query(include_str!("../sql/source/sequences.sql"), &[])?;
+    Ok(rows
+        .iter()
+        .map(|row| Sequence {
+            oid: row.oid("oid"),
+            schema: row.string("schema"),
+            name: row.string("name"),
+            increment: row.int("increment"),
+            owner: row.opt_int("owner_oid").map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
+            readable: row.flag("readable"),
+        })
+        .collect())
+}

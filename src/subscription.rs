@@ -1,0 +1,251 @@
+//! A subscription: its row in `decamp.subscription`, and the states it goes through.
+//!
+//! ```text
+//!  starting --> importing --> installing --> copying --> catchup --> streaming
+//!     |  (copy_schema)            |        (copy_data)      |            |
+//!     +----------- errored <------+-------------------------+------------+   a person acts, repl_resume
+//! ```
+//! The apply worker alone moves it forward, each time after the step's outcome is in the tables; a worker that starts
+//! goes on from the state it finds. Pausing is not a state but `enabled = false`.
+//!
+//! Everything here needs an open transaction.
+
+use crate::failure::Failure;
+use crate::libpq::Conninfo;
+use crate::pg::{server, spi};
+use crate::quote;
+use crate::row::Row;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Starting,
+    Importing,
+    Installing,
+    Copying,
+    Catchup,
+    Streaming,
+    Errored,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Importing => "importing",
+            Self::Installing => "installing",
+            Self::Copying => "copying",
+            Self::Catchup => "catchup",
+            Self::Streaming => "streaming",
+            Self::Errored => "errored",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        [
+            Self::Starting,
+            Self::Importing,
+            Self::Installing,
+            Self::Copying,
+            Self::Catchup,
+            Self::Streaming,
+            Self::Errored,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .unwrap_or_else(|| panic!("the check constraint allows no subscription state {text:?}"))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub id: i32,
+    pub name: String,
+    pub uuid: String,
+    pub owner: String,
+    pub source: String,
+    pub target: Option<String>,
+    pub tables: Option<Vec<String>>,
+    pub exclude: Option<Vec<String>>,
+    pub workers: i32,
+    pub copy_schema: bool,
+    pub copy_data: bool,
+    pub enabled: bool,
+    pub state: State,
+}
+
+const COLUMNS: &str = "id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
+     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, state";
+
+fn read(row: &Row) -> Subscription {
+    Subscription {
+        id: i32::try_from(row.int("id")).expect("the id is an int4"),
+        name: row.string("name"),
+        uuid: row.string("uuid"),
+        owner: row.string("owner"),
+        source: row.string("source"),
+        target: row.opt("target").map(str::to_owned),
+        tables: row.opt("tables").map(strings),
+        exclude: row.opt("exclude").map(strings),
+        workers: i32::try_from(row.int("workers")).expect("workers is an int4"),
+        copy_schema: row.flag("copy_schema"),
+        copy_data: row.flag("copy_data"),
+        enabled: row.flag("enabled"),
+        state: State::parse(row.text("state")),
+    }
+}
+
+fn strings(json: &str) -> Vec<String> {
+    serde_json::from_str(json).expect("array_to_json of text[] without NULLs")
+}
+
+/// By id; `None` when it is gone.
+pub fn by_id(id: i32) -> Option<Subscription> {
+    let sql = format!("select {COLUMNS} from decamp.subscription where id = $1::int4");
+    spi::read(&sql, &[Some(&id.to_string())]).first().map(read)
+}
+
+/// By id, waiting for a `repl_stop` in progress to end; `None` when it is gone.
+pub fn by_id_settled(id: i32) -> Option<Subscription> {
+    let sql = format!("select {COLUMNS} from decamp.subscription where id = $1::int4 for key share");
+    spi::write(&sql, &[Some(&id.to_string())]).first().map(read)
+}
+
+/// By name, on a snapshot taken now. Errors: 42704.
+pub fn by_name(name: &str) -> Result<Subscription, Failure> {
+    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1");
+    spi::read_now(&sql, &[Some(name)]).first().map(read).ok_or_else(|| unknown(name))
+}
+
+/// By name, locked until the transaction ends. Errors: 42704.
+pub fn by_name_locked(name: &str) -> Result<Subscription, Failure> {
+    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1 for update");
+    spi::write(&sql, &[Some(name)]).first().map(read).ok_or_else(|| unknown(name))
+}
+
+/// All of them.
+pub fn all() -> Vec<Subscription> {
+    let sql = format!("select {COLUMNS} from decamp.subscription order by id");
+    spi::read(&sql, &[]).iter().map(read).collect()
+}
+
+fn unknown(name: &str) -> Failure {
+    let known: Vec<String> =
+        spi::read("select name from decamp.subscription order by name", &[]).iter().map(|r| r.string("name")).collect();
+    let hint = if known.is_empty() {
+        "There is none in this database; SELECT repl_start(...) makes one.".to_owned()
+    } else {
+        format!("In this database there are: {}.", known.join(", "))
+    };
+    Failure::new("42704", format!("subscription {name:?} does not exist")).hint(hint)
+}
+
+impl Subscription {
+    /// The name of our schema on the source.
+    pub fn schema(&self) -> String {
+        format!("decamp_{}", self.name)
+    }
+
+    pub fn source_info(&self) -> Result<Conninfo, Failure> {
+        Conninfo::parse(&self.source, "source")
+    }
+
+    pub fn target_info(&self) -> Result<Conninfo, Failure> {
+        match &self.target {
+            Some(text) => Conninfo::parse(text, "target"),
+            None => Ok(local_target(&self.owner)),
+        }
+    }
+
+    /// `application_name` of what works for it.
+    pub fn title(&self, what: &str) -> String {
+        format!("pg_decamp {} {what}", self.name)
+    }
+
+    /// Moves it to a state, in the tables and here.
+    pub fn enter(&mut self, state: State) {
+        spi::update(
+            "update decamp.subscription set state = $2, state_since = pg_catalog.clock_timestamp(), \
+                    copy_started_at = case when $2 = 'copying' then coalesce(copy_started_at, pg_catalog.clock_timestamp()) \
+                                           else copy_started_at end, \
+                    copy_finished_at = case when $2 = 'catchup' then pg_catalog.clock_timestamp() else copy_finished_at end \
+             where id = $1::int4",
+            &[Some(&self.id.to_string()), Some(state.as_str())],
+        );
+        self.state = state;
+    }
+}
+
+/// The default target: this server's socket, this database, the subscription's owner. Needs a transaction.
+pub fn local_target(owner: &str) -> Conninfo {
+    let (host, port) = server::address();
+    Conninfo::of(&[
+        ("host", &host),
+        ("port", &port.to_string()),
+        ("dbname", &server::database_name()),
+        ("user", owner),
+    ])
+}
+
+/// Columns of a new subscription, as `repl_start` got them.
+pub struct New<'a> {
+    pub name: &'a str,
+    pub owner: &'a str,
+    pub source: &'a str,
+    pub source_shown: &'a str,
+    pub target: Option<&'a str>,
+    pub target_shown: &'a str,
+    pub tables: Option<&'a [String]>,
+    pub exclude: Option<&'a [String]>,
+    pub workers: i32,
+    pub copy_schema: bool,
+    pub copy_data: bool,
+}
+
+/// Inserts it; its id.
+pub fn insert(new: &New) -> i32 {
+    let tables = new.tables.map(quote::array);
+    let exclude = new.exclude.map(quote::array);
+    let rows = spi::write(
+        "insert into decamp.subscription (name, owner, source, source_shown, target, target_shown, tables, exclude, \
+                                          workers, copy_schema, copy_data) \
+         values ($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::int4, $10::bool, $11::bool) returning id",
+        &[
+            Some(new.name),
+            Some(new.owner),
+            Some(new.source),
+            Some(new.source_shown),
+            new.target,
+            Some(new.target_shown),
+            tables.as_deref(),
+            exclude.as_deref(),
+            Some(&new.workers.to_string()),
+            Some(&new.copy_schema.to_string()),
+            Some(&new.copy_data.to_string()),
+        ],
+    );
+    i32::try_from(rows[0].int("id")).expect("the id is an int4")
+}
+
+/// Notes a failure on the subscription's row: shown by repl_status until [`clear_failure`].
+pub fn note_failure(id: i32, failure: &Failure, retry_in_ms: Option<u128>) {
+    spi::update(
+        "update decamp.subscription set error = $2, error_sqlstate = $3, hint = $4, \
+                retry_at = pg_catalog.clock_timestamp() + $5::int8 * interval '1 millisecond' \
+         where id = $1::int4",
+        &[
+            Some(&id.to_string()),
+            Some(&failure.line()),
+            Some(&failure.sqlstate),
+            failure.hint.as_deref(),
+            retry_in_ms.map(|ms| ms.to_string()).as_deref(),
+        ],
+    );
+}
+
+pub fn clear_failure(id: i32) {
+    spi::update(
+        "update decamp.subscription set error = null, error_sqlstate = null, hint = null, retry_at = null \
+         where id = $1::int4 and error is not null",
+        &[Some(&id.to_string())],
+    );
+}

@@ -15,6 +15,7 @@ export DECAMP_CACHE
 TEST_PG_CONFIG := /usr/lib/postgresql/15/bin/pg_config
 OTHER_MAJORS := 16 18
 
+.NOTPARALLEL:
 .PHONY: help setup build install demo test lint install-for-tests run-tests clean
 
 help: ## list the targets

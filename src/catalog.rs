@@ -101,3 +101,17 @@ pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> 
         })
         .collect())
 }
+
+/// The fingerprint of each table's columns, as the open transaction sees them.
+pub fn fingerprints(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32, String>, Failure> {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    let rows = connection
+        .query(include_str!("../sql/source/fingerprint.sql"), &[Some(&crate::quote::array(&oids))])?;
+    Ok(rows.iter().map(|row| (row.oid("oid"), row.string("fingerprint"))).collect())
+}
+
+/// The failure of a table whose columns are not what they were when its statements were made.
+pub fn changed(table: &str) -> Failure {
+    Failure::new("55000", format!("table {table} has changed on the source"))
+        .hint("Looked at again by itself; see repl_tables if it then stops.")
+}

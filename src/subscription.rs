@@ -12,6 +12,7 @@
 
 use crate::failure::Failure;
 use crate::libpq::Conninfo;
+use crate::meter::Reading;
 use crate::pg::{server, spi};
 use crate::quote;
 use crate::row::Row;
@@ -247,5 +248,26 @@ pub fn clear_failure(id: i32) {
         "update decamp.subscription set error = null, error_sqlstate = null, hint = null, retry_at = null \
          where id = $1::int4 and error is not null",
         &[Some(&id.to_string())],
+    );
+}
+
+/// Writes what the apply worker has measured; what it does not know yet stays.
+pub fn publish(id: i32, reading: &Reading) {
+    let number = |n: Option<i64>| n.map(|n| n.to_string());
+    spi::update(
+        "update decamp.subscription \
+         set heartbeat_at = pg_catalog.clock_timestamp(), \
+             complete_at = coalesce('epoch'::timestamptz + $2::int8 * interval '1 microsecond', complete_at), \
+             backlog = coalesce($3::int8, backlog), \
+             apply_rate = $4::float8, \
+             last_batch_at = coalesce('epoch'::timestamptz + $5::int8 * interval '1 microsecond', last_batch_at) \
+         where id = $1::int4",
+        &[
+            Some(&id.to_string()),
+            number(reading.complete_at).as_deref(),
+            number(reading.backlog).as_deref(),
+            Some(&reading.rate.to_string()),
+            number(reading.last_batch_at).as_deref(),
+        ],
     );
 }

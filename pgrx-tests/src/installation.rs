@@ -37,7 +37,10 @@ impl Installation {
         } else {
             cache().join(purpose).join(major.to_string()).join("bin")
         };
-        bindir.join("postgres").exists().then_some(Self { major, bindir })
+        bindir
+            .join("postgres")
+            .exists()
+            .then_some(Self { major, bindir })
     }
 
     /// A command that runs `program` of this installation as the user who owns the servers.
@@ -51,11 +54,19 @@ impl Installation {
         let name: String = String::from_utf8_lossy(&version.stdout)
             .trim()
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .collect();
         let parent = cache().join("template");
-        fs::create_dir_all(&parent).unwrap_or_else(|error| panic!("the cache can be written ({parent:?}): {error}"));
-        let lock = File::create(parent.join(format!("{name}.lock"))).expect("the cache can be written");
+        fs::create_dir_all(&parent)
+            .unwrap_or_else(|error| panic!("the cache can be written ({parent:?}): {error}"));
+        let lock =
+            File::create(parent.join(format!("{name}.lock"))).expect("the cache can be written");
         lock.lock().expect("a file can be locked");
 
         let template = parent.join(&name);
@@ -67,7 +78,13 @@ impl Installation {
                 .command("initdb")
                 .arg("--pgdata")
                 .arg(&unfinished)
-                .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]));
+                .args([
+                    "--username=postgres",
+                    "--auth=trust",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ]));
             fs::rename(&unfinished, &template).expect("a directory can be renamed beside itself");
         }
         template
@@ -81,7 +98,8 @@ pub fn have_source(major: u32) -> bool {
 
 /// Whether there is a server of this major to run the extension on; if not, says loudly that the test is skipped.
 pub fn have_target(major: u32) -> bool {
-    Installation::target(major).is_some() || skip(&format!("no PostgreSQL {major} to run the extension on"))
+    Installation::target(major).is_some()
+        || skip(&format!("no PostgreSQL {major} to run the extension on"))
 }
 
 /// Goes to stderr itself and not by `eprintln!`, which the test runner would swallow.
@@ -123,7 +141,10 @@ pub fn clean_environment(command: &mut Command) {
             command.env_remove(name);
         }
     }
-    command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8").current_dir("/");
+    command
+        .env("HOME", "/nonexistent")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir("/");
 }
 
 /// Runs a command to its end.
@@ -131,7 +152,9 @@ pub fn clean_environment(command: &mut Command) {
 /// # Panics
 /// When it fails; the message has all that it printed.
 pub fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} can be run: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} can be run: {error}"));
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}{}",
@@ -165,7 +188,10 @@ fn postgres_ids() -> (u32, u32) {
     *IDS.get_or_init(|| {
         let id = |option| {
             let output = run(Command::new("id").args([option, "postgres"]));
-            String::from_utf8_lossy(&output.stdout).trim().parse().expect("id prints a number")
+            String::from_utf8_lossy(&output.stdout)
+                .trim()
+                .parse()
+                .expect("id prints a number")
         };
         (id("-u"), id("-g"))
     })

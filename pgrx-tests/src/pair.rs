@@ -38,13 +38,18 @@ impl Pair {
     /// # Panics
     /// When the pair was not built with one.
     pub fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().expect("the pair was built with a proxy")
+        self.proxy
+            .as_ref()
+            .expect("the pair was built with a proxy")
     }
 
     /// Whether both servers have citext and hstore.
     pub fn has_contrib(&self) -> bool {
-        let sql = "SELECT count(*) = 2 FROM pg_available_extensions WHERE name IN ('citext', 'hstore')";
-        [&*self.source, &self.target].iter().all(|server| server.query_one_text("postgres", sql) == "t")
+        let sql =
+            "SELECT count(*) = 2 FROM pg_available_extensions WHERE name IN ('citext', 'hstore')";
+        [&*self.source, &self.target]
+            .iter()
+            .all(|server| server.query_one_text("postgres", sql) == "t")
     }
 
     /// Makes and fills the zoo on the source, with all that both servers can have.
@@ -135,13 +140,23 @@ impl PairBuilder {
     }
 
     pub fn start(self) -> Pair {
-        let with_lines = |builder: Builder, lines: &[String]| lines.iter().fold(builder, |builder, line| builder.conf(line));
-        let source = Source::start_with(self.source_version, |builder| with_lines(builder, &self.source_conf));
+        let with_lines = |builder: Builder, lines: &[String]| {
+            lines
+                .iter()
+                .fold(builder, |builder, line| builder.conf(line))
+        };
+        let source = Source::start_with(self.source_version, |builder| {
+            with_lines(builder, &self.source_conf)
+        });
 
         let major = self.target_version;
-        let installation = Installation::target(major)
-            .unwrap_or_else(|| panic!("PostgreSQL {major} is there to run the extension on: run `make setup`"));
-        let mut builder = with_lines(Server::builder(installation).name("target"), &self.target_conf);
+        let installation = Installation::target(major).unwrap_or_else(|| {
+            panic!("PostgreSQL {major} is there to run the extension on: run `make setup`")
+        });
+        let mut builder = with_lines(
+            Server::builder(installation).name("target"),
+            &self.target_conf,
+        );
         if let Some(libraries) = &self.preload {
             builder = builder.preload(libraries);
         }
@@ -151,6 +166,10 @@ impl PairBuilder {
         }
 
         let proxy = self.proxy.then(|| Proxy::to(source.port()));
-        Pair { target, proxy, source }
+        Pair {
+            target,
+            proxy,
+            source,
+        }
     }
 }

@@ -5,11 +5,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::server::free_port;
+use crate::wait;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -45,10 +47,24 @@ struct Shared {
 impl Proxy {
     /// A proxy to a port of this machine.
     pub fn to(upstream: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", free_port())).expect("the port was free a moment ago");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        let state = State { way: Way::Open, delay: Duration::ZERO, listening: true, streams: Vec::new(), accepted: 0 };
-        let shared = Arc::new(Shared { upstream, state: Mutex::new(state), changed: Condvar::new() });
+        let listener =
+            TcpListener::bind(("127.0.0.1", free_port())).expect("the port was free a moment ago");
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
+        let state = State {
+            way: Way::Open,
+            delay: Duration::ZERO,
+            listening: true,
+            streams: Vec::new(),
+            accepted: 0,
+        };
+        let shared = Arc::new(Shared {
+            upstream,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
         let acceptor = Arc::clone(&shared);
         thread::spawn(move || accept(&acceptor, listener, port));
         Self { port, shared }
@@ -84,7 +100,12 @@ impl Proxy {
     pub fn mend(&self) {
         self.shared.set(Way::Open);
         let state = self.shared.lock();
-        drop(self.shared.changed.wait_while(state, |state| !state.listening).expect("no thread panics with the lock"));
+        drop(
+            self.shared
+                .changed
+                .wait_while(state, |state| !state.listening)
+                .expect("no thread panics with the lock"),
+        );
     }
 
     /// Lets every piece of data wait before it goes on, in both directions.
@@ -100,7 +121,12 @@ impl Proxy {
         // wakes up the acceptor, which then closes its socket
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         let state = self.shared.lock();
-        drop(self.shared.changed.wait_while(state, |state| state.listening).expect("no thread panics with the lock"));
+        drop(
+            self.shared
+                .changed
+                .wait_while(state, |state| state.listening)
+                .expect("no thread panics with the lock"),
+        );
     }
 }
 
@@ -133,9 +159,17 @@ impl Shared {
             let wait = state.delay.saturating_sub(begin.elapsed());
             state = match state.way {
                 Way::Cut | Way::Closed => return false,
-                Way::Stalled => self.changed.wait(state).expect("no thread panics with the lock"),
+                Way::Stalled => self
+                    .changed
+                    .wait(state)
+                    .expect("no thread panics with the lock"),
                 Way::Open if wait.is_zero() => return true,
-                Way::Open => self.changed.wait_timeout(state, wait).expect("no thread panics with the lock").0,
+                Way::Open => {
+                    self.changed
+                        .wait_timeout(state, wait)
+                        .expect("no thread panics with the lock")
+                        .0
+                }
             };
         }
     }
@@ -150,25 +184,40 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener, port: u16) {
             (Way::Open | Way::Stalled, Err(_)) => {}
             (Way::Cut | Way::Closed, accepted) => {
                 drop(accepted);
-                drop(listener);
+                stop_listening(listener);
                 shared.set_listening(false);
                 let state = shared.lock();
                 let cut = |state: &mut State| state.way == Way::Cut;
-                let state = shared.changed.wait_while(state, cut).expect("no thread panics with the lock");
+                let state = shared
+                    .changed
+                    .wait_while(state, cut)
+                    .expect("no thread panics with the lock");
                 if state.way == Way::Closed {
                     return;
                 }
                 drop(state);
-                listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still ours");
+                listener = wait::until(
+                    Duration::from_secs(10),
+                    "the proxy listens on its port again",
+                    || TcpListener::bind(("127.0.0.1", port)).ok(),
+                );
                 shared.set_listening(true);
             }
         }
     }
 }
 
+/// Closing alone would not do: a child process that another test is just about to start may have inherited the socket, and
+/// keep it listening until it turns into its program.
+fn stop_listening(listener: TcpListener) {
+    let _ = TcpStream::from(OwnedFd::from(listener)).shutdown(Shutdown::Both);
+}
+
 /// Joins a client to the upstream server, which may be down: then the client is hung up on.
 fn connect(shared: &Arc<Shared>, client: TcpStream) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", shared.upstream)) else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", shared.upstream)) else {
+        return;
+    };
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let mut state = shared.lock();

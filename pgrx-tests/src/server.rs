@@ -53,14 +53,25 @@ impl Server {
 
     /// A server of Debian's PostgreSQL 15 with nothing special about it.
     pub fn start_plain() -> Self {
-        let installation = Installation::target(15).expect("PostgreSQL 15 is installed: run `make setup`");
+        let installation =
+            Installation::target(15).expect("PostgreSQL 15 is installed: run `make setup`");
         Self::builder(installation).start()
     }
 
     /// Starts the server after a [`Self::stop`].
     pub fn start(&self) {
-        let output = self.pg_ctl().args(["start", "--log"]).arg(self.log_file()).output().expect("pg_ctl can be run");
-        assert!(output.status.success(), "{} does not start:\n{}", self.name, self.log_tail());
+        let output = self
+            .pg_ctl()
+            .args(["start", "--log"])
+            .arg(self.log_file())
+            .output()
+            .expect("pg_ctl can be run");
+        assert!(
+            output.status.success(),
+            "{} does not start:\n{}",
+            self.name,
+            self.log_tail()
+        );
     }
 
     /// Stops the server and returns how long that took.
@@ -102,7 +113,11 @@ impl Server {
 
     /// A conninfo by which the superuser reaches a database through the server's socket.
     pub fn socket_conninfo(&self, database: &str) -> String {
-        format!("host={} port={} user=postgres dbname={database}", self.directory().display(), self.port)
+        format!(
+            "host={} port={} user=postgres dbname={database}",
+            self.directory().display(),
+            self.port
+        )
     }
 
     /// A percent-encoded URI for a role that logs in by TCP with TLS.
@@ -122,13 +137,20 @@ impl Server {
 
     fn log_tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
+        // the refusals that the churn provokes would push out everything else
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains("] churn: "))
+            .collect();
         lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 
     fn pg_ctl(&self) -> std::process::Command {
         let mut command = self.installation.command("pg_ctl");
-        command.arg("--pgdata").arg(self.data()).args(["--wait", "--timeout=60", "--silent"]);
+        command
+            .arg("--pgdata")
+            .arg(self.data())
+            .args(["--wait", "--timeout=60", "--silent"]);
         command
     }
 
@@ -144,7 +166,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("---- the end of the log of {}, port {}\n{}\n----", self.name, self.port, self.log_tail());
+            eprintln!(
+                "---- the end of the log of {}, port {}\n{}\n----",
+                self.name,
+                self.port,
+                self.log_tail()
+            );
             if let Some(kept) = directory::keep_log(&self.log_file(), &self.name) {
                 eprintln!("all of it is in {}", kept.display());
             }
@@ -167,7 +194,9 @@ pub fn uri(role: &str, password: &str, port: u16, database: &str) -> String {
 fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()

@@ -40,8 +40,9 @@ impl Source {
 
     /// A source with more configuration than usual.
     pub fn start_with(major: u32, configure: impl FnOnce(Builder) -> Builder) -> Self {
-        let installation = Installation::source(major)
-            .unwrap_or_else(|| panic!("PostgreSQL {major} is there to migrate from: run `make setup`"));
+        let installation = Installation::source(major).unwrap_or_else(|| {
+            panic!("PostgreSQL {major} is there to migrate from: run `make setup`")
+        });
         let builder = Server::builder(installation)
             .name("source")
             .tls()
@@ -58,7 +59,10 @@ impl Source {
 
     /// One more database that the role owns.
     pub fn create_database(&self, name: &str) {
-        self.sql("postgres", &format!("CREATE DATABASE \"{name}\" OWNER {ROLE}"));
+        self.sql(
+            "postgres",
+            &format!("CREATE DATABASE \"{name}\" OWNER {ROLE}"),
+        );
         // before 15 everybody could create there anyway; since then the database's owner is the schema's
         self.sql(name, &format!("ALTER SCHEMA public OWNER TO {ROLE}"));
     }

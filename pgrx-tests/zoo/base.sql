@@ -45,8 +45,11 @@ $$;
 
 create function audit() returns trigger language plpgsql as $$
 begin
-    insert into public.audit_log (table_name, action, detail)
-    values (tg_table_name, tg_op, case tg_op when 'DELETE' then old.id when 'INSERT' then new.id else new.id end);
+    if tg_op = 'DELETE' then
+        insert into public.audit_log (table_name, action, detail) values (tg_table_name, tg_op, old.id);
+    else
+        insert into public.audit_log (table_name, action, detail) values (tg_table_name, tg_op, new.id);
+    end if;
     return null;
 end
 $$;
@@ -122,7 +125,6 @@ create table every_type (
     addresses address[],
     matrix integer[][],
     statuses user_status[],
-    positives positive[],
     a_float double precision,
     a_real real,
     a_numeric numeric,
@@ -146,7 +148,7 @@ create table "Mixed Case"."Table" (
     "%s $1 :name" text
 );
 create table "odd""schema'\"."odd""table'\" ("odd""key'\" text, "null" integer, primary key ("odd""key'\", "null"));
-create table "odd""schema'\".a_name_as_long_as_postgresql_allows_it_to_be_sixty_three_bytes_x (
+create table "odd""schema'\".a_name_as_long_as_postgresql_allows_it_to_be_sixty_three_bytes_ (
     id_as_long_as_postgresql_allows_it_to_be_sixty_three_bytes_xxxx integer primary key,
     value text
 );

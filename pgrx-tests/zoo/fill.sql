@@ -60,12 +60,12 @@ insert into every_type values (
     2, '{"b":1, "a" : 2.0, "b":3}', '{"b":1, "a" : 2.0, "b":3}', '(1.5,-0)', '(1,1),(0,0)', '((0,0),(1,1),(1,0))', '<(0,0),2>',
     '10101', '', 'x', 'a name', 4294967295, '16/B374D848', 'a:1A fat:2B,4C ''quo te'':5', 'fat & (rat | !cat)',
     '1 year -2 months +3 days -04:05:06.789', '[2020-01-01 00:00+00,infinity)', '(,1.50]', '("a, b","""\\")',
-    array[row('x', null)::address, null], '[0:1][-1:0]={{1,2},{3,null}}', '{new,NULL,"it''s \"complicated\""}', '{1,2}',
+    array[row('x', null)::address, null], '[0:1][-1:0]={{1,2},{3,null}}', '{new,NULL,"it''s \"complicated\""}',
     '1e-300', '1e-30', '123456789012345678901234567890.123456789000', '', '\x'
 );
 insert into every_type values (
-    3, 'null', 'null', null, null, null, null, null, '1', '', '', 0, '0/0', '', null, '00:00', 'empty', 'empty', row('', ''), '{}',
-    '{}', '{}', '{}', 'NaN', 'Infinity', 'NaN', null, null
+    3, 'null', 'null', null, null, null, null, null, '00001', '', '', 0, '0/0', '', null, '00:00', 'empty', 'empty', row('', ''), '{}',
+    '{}', '{}', 'NaN', 'Infinity', 'NaN', null, null
 );
 insert into every_type (id, a_json, a_jsonb, a_numeric, a_text)
 select i, json_build_object('i', i), to_jsonb(i), i / 7.0, chr(i + 30) from generate_series(4, 60) as i;
@@ -78,7 +78,7 @@ from generate_series(3, 12) as i, generate_series(1, 300) as j group by i;
 
 insert into "Mixed Case"."Table" select i, i, '"', '''', '\', E'\t', 'é', '%s $1 :name' from generate_series(1, 60) as i;
 insert into "odd""schema'\"."odd""table'\" select E'"''\\\t\n' || i, i from generate_series(1, 60) as i;
-insert into "odd""schema'\".a_name_as_long_as_postgresql_allows_it_to_be_sixty_three_bytes_x select i, i from generate_series(1, 60) as i;
+insert into "odd""schema'\".a_name_as_long_as_postgresql_allows_it_to_be_sixty_three_bytes_ select i, i from generate_series(1, 60) as i;
 insert into collisions (k, "new", t, taken, "row") select i, 'new ' || i, 't', 'taken', 'row' from generate_series(1, 60) as i;
 
 insert into dropped_columns (id, value) select i, i from generate_series(1, 60) as i;

@@ -1,4 +1,4 @@
--- The zoo, from PostgreSQL 11 on: partitioned tables with keys.
+-- The zoo, from PostgreSQL 11 on: partitioned tables with keys, arrays of a domain.
 
 create table measurements (
     id bigint not null,
@@ -22,3 +22,6 @@ create table sales.hashed_2 partition of "Mixed Case"."Hashed" for values with (
 create table measurements_2022 (gone text, value numeric, taken_on date not null, id bigint not null);
 alter table measurements_2022 drop column gone;
 alter table measurements attach partition measurements_2022 for values from ('2022-01-01') to ('2023-01-01');
+
+create table domain_arrays (id integer primary key, value positive[]);
+insert into domain_arrays values (1, '{1,2}'), (2, '{}'), (3, '{null}'), (4, null);

@@ -39,7 +39,9 @@ impl Pgbench {
 
     /// Makes and fills pgbench's tables: `scale` times 100000 accounts. `pgbench_history` gets a key.
     pub fn init(self, source: &Source, scale: u32) -> Self {
-        run(self.command().args(["--initialize", "--quiet", "--scale", &scale.to_string()]));
+        run(self
+            .command()
+            .args(["--initialize", "--quiet", "--scale", &scale.to_string()]));
         source.app("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY");
         self
     }
@@ -59,7 +61,10 @@ impl Pgbench {
     /// A script of our own instead of pgbench's built-in one; several are chosen from at random.
     pub fn script(mut self, text: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let path = self.directory.join(format!("script-{}.sql", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let path = self.directory.join(format!(
+            "script-{}.sql",
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         fs::write(&path, text).expect("the server's directory can be written");
         self.scripts.push(path);
         self
@@ -76,7 +81,10 @@ impl Pgbench {
         let stopping = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopping);
         let supervisor = thread::spawn(move || self.supervise(&flag));
-        Running { stopping, supervisor: Some(supervisor) }
+        Running {
+            stopping,
+            supervisor: Some(supervisor),
+        }
     }
 
     /// Writes for some seconds, to a clean end.
@@ -104,7 +112,12 @@ impl Pgbench {
     fn run_command(&self, seconds: u32) -> Command {
         let mut command = self.command();
         command.args(["--no-vacuum", "--protocol=prepared", "--max-tries=10"]);
-        command.args(["--client", &self.clients.to_string(), "--time", &seconds.to_string()]);
+        command.args([
+            "--client",
+            &self.clients.to_string(),
+            "--time",
+            &seconds.to_string(),
+        ]);
         if let Some(rate) = self.rate {
             command.args(["--rate", &rate.to_string()]);
         }
@@ -116,7 +129,10 @@ impl Pgbench {
 
     fn spawn(&self) -> Child {
         let mut command = self.run_command(FOREVER);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command.spawn().expect("pgbench can be run")
     }
 
@@ -132,7 +148,11 @@ impl Pgbench {
                     let _ = child.wait();
                     return Ok(());
                 }
-                if child.try_wait().expect("our child can be waited for").is_some() {
+                if child
+                    .try_wait()
+                    .expect("our child can be waited for")
+                    .is_some()
+                {
                     break;
                 }
                 wait::pause(Duration::from_millis(20));

@@ -17,7 +17,13 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new(installation: Installation) -> Self {
-        Self { installation, name: "server".into(), conf: Vec::new(), hba: Vec::new(), tls: false }
+        Self {
+            installation,
+            name: "server".into(),
+            conf: Vec::new(),
+            hba: Vec::new(),
+            tls: false,
+        }
     }
 
     /// What messages call this server: `source`, `target`, ...
@@ -53,7 +59,10 @@ impl Builder {
     pub fn start(self) -> Server {
         let directory = Directory::new();
         let data = directory.path().join("data");
-        run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(self.installation.template()).arg(&data));
+        run(Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .arg(self.installation.template())
+            .arg(&data));
 
         let port = directory::free_port();
         let mut conf = vec![
@@ -75,8 +84,15 @@ impl Builder {
             let certificate = directory.path().join("server.crt");
             let key = directory.path().join("server.key");
             run(Command::new("openssl")
-                .args(["req", "-new", "-x509", "-days", "2", "-nodes", "-newkey", "ec", "-pkeyopt"])
-                .args(["ec_paramgen_curve:prime256v1", "-subj", "/CN=127.0.0.1", "-keyout"])
+                .args([
+                    "req", "-new", "-x509", "-days", "2", "-nodes", "-newkey", "ec", "-pkeyopt",
+                ])
+                .args([
+                    "ec_paramgen_curve:prime256v1",
+                    "-subj",
+                    "/CN=127.0.0.1",
+                    "-keyout",
+                ])
                 .arg(&key)
                 .arg("-out")
                 .arg(&certificate));
@@ -91,9 +107,15 @@ impl Builder {
 
         let mut hba = self.hba;
         hba.push("local all all trust".into());
-        std::fs::write(data.join("pg_hba.conf"), hba.join("\n") + "\n").expect("our own directory can be written");
+        std::fs::write(data.join("pg_hba.conf"), hba.join("\n") + "\n")
+            .expect("our own directory can be written");
 
-        let server = Server { name: self.name, port, installation: self.installation, directory };
+        let server = Server {
+            name: self.name,
+            port,
+            installation: self.installation,
+            directory,
+        };
         server.start();
         server
     }

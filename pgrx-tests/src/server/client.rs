@@ -17,8 +17,14 @@ impl Server {
 
     /// A connection of any role, through the socket, where no password is asked for.
     pub fn connect_as(&self, role: &str, database: &str) -> Client {
-        self.try_connect_as(role, database)
-            .unwrap_or_else(|error| panic!("{}: cannot connect: {}\n{}", self.name, told(&error), self.log_tail()))
+        self.try_connect_as(role, database).unwrap_or_else(|error| {
+            panic!(
+                "{}: cannot connect: {}\n{}",
+                self.name,
+                told(&error),
+                self.log_tail()
+            )
+        })
     }
 
     /// Like [`Self::connect_as`], for servers that may be down.
@@ -40,7 +46,8 @@ impl Server {
 
     /// All rows of a query (of the last one, when there are several), each value as text, NULL as an empty one.
     pub fn rows(&self, database: &str, sql: &str) -> Vec<Vec<String>> {
-        self.try_rows(database, sql).unwrap_or_else(|error| panic!("{}: {}\nin: {sql}", self.name, told(&error)))
+        self.try_rows(database, sql)
+            .unwrap_or_else(|error| panic!("{}: {}\nin: {sql}", self.name, told(&error)))
     }
 
     /// Like [`Self::rows`], with the server's error where it has one.
@@ -66,7 +73,10 @@ impl Server {
     pub fn fails(&self, database: &str, sql: &str) -> DbError {
         match self.try_rows(database, sql) {
             Ok(_) => panic!("{}: should have failed: {sql}", self.name),
-            Err(error) => error.as_db_error().unwrap_or_else(|| panic!("{}: {}", self.name, told(&error))).clone(),
+            Err(error) => error
+                .as_db_error()
+                .unwrap_or_else(|| panic!("{}: {}", self.name, told(&error)))
+                .clone(),
         }
     }
 
@@ -78,13 +88,21 @@ impl Server {
         let mut last = String::new();
         let found = wait::within(deadline, || {
             last = match self.try_rows(database, sql) {
-                Ok(rows) => rows.into_iter().flatten().next().unwrap_or_else(|| "no row".into()),
+                Ok(rows) => rows
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .unwrap_or_else(|| "no row".into()),
                 Err(error) => told(&error),
             };
             (last == "t").then_some(())
         });
         if found.is_none() {
-            panic!("{}: not true within {deadline:?}: {sql}\nlast result: {last}\n{}", self.name, self.log_tail());
+            panic!(
+                "{}: not true within {deadline:?}: {sql}\nlast result: {last}\n{}",
+                self.name,
+                self.log_tail()
+            );
         }
     }
 
@@ -98,7 +116,10 @@ impl Server {
 pub fn told(error: &postgres::Error) -> String {
     match error.as_db_error() {
         Some(error) => {
-            let more = |label: &str, text: Option<&str>| text.map(|text| format!("\n{label}: {text}")).unwrap_or_default();
+            let more = |label: &str, text: Option<&str>| {
+                text.map(|text| format!("\n{label}: {text}"))
+                    .unwrap_or_default()
+            };
             format!(
                 "{}: {}{}{}{}",
                 error.code().code(),
@@ -121,7 +142,11 @@ fn texts(messages: Vec<SimpleQueryMessage>) -> Vec<Vec<String>> {
         match message {
             SimpleQueryMessage::RowDescription(_) => rows.clear(),
             SimpleQueryMessage::Row(row) => {
-                rows.push((0..row.len()).map(|i| row.get(i).unwrap_or_default().to_owned()).collect());
+                rows.push(
+                    (0..row.len())
+                        .map(|i| row.get(i).unwrap_or_default().to_owned())
+                        .collect(),
+                );
             }
             _ => {}
         }

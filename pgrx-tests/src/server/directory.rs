@@ -60,7 +60,10 @@ pub fn free_port() -> u16 {
 
 /// Adds text and a line end to a file.
 pub fn append(file: &Path, text: &str) {
-    let mut file = OpenOptions::new().append(true).open(file).expect("our own files can be opened");
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(file)
+        .expect("our own files can be opened");
     writeln!(file, "{text}").expect("our own files can be written");
 }
 
@@ -68,7 +71,8 @@ pub fn append(file: &Path, text: &str) {
 pub fn keep_log(log: &Path, name: &str) -> Option<PathBuf> {
     let server = log.parent()?.file_name()?.to_str()?;
     fs::create_dir_all(KEPT_LOGS).ok()?;
-    let kept = Path::new(KEPT_LOGS).join(format!("{}-{name}.log", server.trim_start_matches(PREFIX)));
+    let kept =
+        Path::new(KEPT_LOGS).join(format!("{}-{name}.log", server.trim_start_matches(PREFIX)));
     fs::copy(log, &kept).ok()?;
     Some(kept)
 }
@@ -77,7 +81,10 @@ pub fn keep_log(log: &Path, name: &str) -> Option<PathBuf> {
 fn remove_orphans() {
     for entry in fs::read_dir(PARENT).expect("/tmp can be read").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).and_then(|(pid, _)| pid.parse().ok());
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once('-'))
+            .and_then(|(pid, _)| pid.parse().ok());
         if let Some(owner) = owner
             && !is_alive(owner)
         {
@@ -90,15 +97,21 @@ fn remove_orphan(directory: &Path) {
     let postmaster = fs::read_to_string(directory.join("data/postmaster.pid")).ok();
     let postmaster = postmaster.and_then(|text| text.lines().next()?.parse::<u32>().ok());
     if let Some(pid) = postmaster
-        && fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres")
+        && fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name.trim() == "postgres")
     {
         // SIGQUIT: an immediate shutdown
-        let _ = Command::new("kill").args(["-QUIT", &pid.to_string()]).status();
-        crate::wait::within(std::time::Duration::from_secs(5), || (!is_alive(pid)).then_some(()));
+        let _ = Command::new("kill")
+            .args(["-QUIT", &pid.to_string()])
+            .status();
+        crate::wait::within(std::time::Duration::from_secs(5), || {
+            (!is_alive(pid)).then_some(())
+        });
     }
     let _ = fs::remove_dir_all(directory);
 }
 
+/// A process that has ended but that nobody has waited for has an empty command line.
 fn is_alive(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }

@@ -1,0 +1,11 @@
+-- The state that commits together with the data, on a target that is another server than the extension's.
+-- The same table as in bootstrap.sql. PostgreSQL 10 or later.
+create schema if not exists decamp;
+
+create table if not exists decamp.applied (
+    subscription      uuid not null,
+    chunk             bigint not null,
+    rows              bigint,
+    at                timestamptz not null default pg_catalog.now(),
+    constraint applied_pkey primary key (subscription, chunk)
+);

@@ -1,0 +1,77 @@
+//! Import of the schema: pg_dump of the source, pg_restore into the target. Before capture is installed, so that our own
+//! triggers are not in it. What fails is told in events and does not stop the rest; whether every table that is to be
+//! copied is there afterwards is checked by the caller.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::libpq::Conninfo;
+use crate::pg::{program, server};
+use crate::table::Table;
+
+mod output;
+
+pub use output::Failed;
+use output::{failed_statements, wanted_entries};
+
+/// What to import from where to where.
+pub struct Import<'a> {
+    pub subscription: &'a str,
+    pub source: &'a Conninfo,
+    pub target: &'a Conninfo,
+    /// user tables of the source that do not belong to the subscription
+    pub left_out: &'a [&'a Table],
+}
+
+/// Runs it; the statements that failed. Objects that exist already are not failures.
+///
+/// Errors: 58P01 when pg_dump or pg_restore cannot be run, 58000 when pg_dump fails.
+pub fn run(import: &Import) -> Result<Vec<Failed>, Failure> {
+    let bindir = server::bindir();
+    let dump = program::scratch(&format!("{}.dump", import.subscription))?;
+    let list = program::scratch(&format!("{}.list", import.subscription))?;
+    let result = dump_and_restore(import, &bindir, &dump, &list);
+    std::fs::remove_file(&dump).ok();
+    std::fs::remove_file(&list).ok();
+    result
+}
+
+fn dump_and_restore(import: &Import, bindir: &Path, dump: &PathBuf, list: &PathBuf) -> Result<Vec<Failed>, Failure> {
+    let path = |p: &Path| p.to_string_lossy().into_owned();
+    let (pg_dump, pg_restore) = (bindir.join("pg_dump"), bindir.join("pg_restore"));
+
+    let mut arguments: Vec<String> = [
+        "--schema-only", "--format=custom", "--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions",
+        "--no-password", "--lock-wait-timeout=30s", "--exclude-schema=decamp", "--exclude-schema=decamp_*",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--file={}", path(dump)));
+    arguments.extend(import.left_out.iter().map(|t| format!("--exclude-table={}", t.qualified())));
+    arguments.push(format!("--dbname={}", import.source.shown()));
+    let done = program::run(&pg_dump, &arguments, &import.source.environment(), dump)?;
+    if !done.status.success() {
+        return Err(Failure::new("58000", format!("pg_dump failed: {}", done.stderr.trim().replace('\n', " ")))
+            .hint("If it is older than the source, set pg_decamp.pg_bindir to the directory of a newer one; or make the \
+                   tables on the target yourself."));
+    }
+
+    let listing = program::run(&pg_restore, &["--list".into(), path(dump)], &[], list)?;
+    std::fs::write(list, wanted_entries(&listing.stdout))
+        .map_err(|e| Failure::new("58030", format!("cannot write a temporary file: {e}")))?;
+
+    let arguments = [
+        "--no-owner".to_owned(),
+        "--no-privileges".to_owned(),
+        "--no-password".to_owned(),
+        format!("--use-list={}", path(list)),
+        format!("--dbname={}", import.target.shown()),
+        path(dump),
+    ];
+    let done = program::run(&pg_restore, &arguments, &import.target.environment(), list)?;
+    let failed = failed_statements(&done.stderr);
+    if !done.status.success() && failed.is_empty() && !done.stderr.contains("warning: errors ignored on restore") {
+        return Err(Failure::new("58000", format!("pg_restore failed: {}", done.stderr.trim().replace('\n', " "))));
+    }
+    Ok(failed)
+}

@@ -1,0 +1,91 @@
+//! What the apply worker has measured and is to be shown: rate, completeness, backlog. Pure but for the clock.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const WINDOW: Duration = Duration::from_secs(10);
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+const COUNT_EVERY: Duration = Duration::from_secs(2);
+/// Counting a backlog takes at most this share of the time.
+const COUNT_SHARE: u32 = 20;
+
+#[derive(Debug, Default)]
+pub struct Meter {
+    batches: VecDeque<(Instant, u64)>,
+    last_batch: Option<i64>,
+    complete: Option<i64>,
+    /// when `complete` was last moved on without anything to replay since
+    idle: bool,
+    backlog: Option<i64>,
+    counted: Option<(Instant, Duration)>,
+    published: Option<Instant>,
+}
+
+/// Times in microseconds since 1970, this server's clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    pub complete_at: Option<i64>,
+    pub backlog: Option<i64>,
+    pub rate: f64,
+    pub last_batch_at: Option<i64>,
+}
+
+impl Meter {
+    /// This server's clock.
+    pub fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        i64::try_from(since.as_micros()).expect("microseconds since 1970 fit 63 bits")
+    }
+
+    /// A batch was committed.
+    pub fn batch(&mut self, rows: u64) {
+        self.batches.push_back((Instant::now(), rows));
+        self.last_batch = Some(self.now());
+        self.idle = false;
+    }
+
+    /// The target equals the source as of `at`.
+    pub fn complete(&mut self, at: i64) {
+        self.complete = Some(at);
+        self.idle = true;
+    }
+
+    /// Whether it is time to publish.
+    pub fn due(&mut self, at_once: bool) -> bool {
+        let due = at_once || self.published.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY);
+        if due {
+            self.published = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Whether the backlog should be counted: not when it is known to be empty, not so often that it costs much.
+    pub fn count_due(&mut self) -> bool {
+        if self.idle {
+            // one last count brings the tables' own numbers down to zero
+            if self.backlog == Some(0) {
+                return false;
+            }
+            return true;
+        }
+        self.counted.is_none_or(|(at, took)| at.elapsed() >= COUNT_EVERY.max(took * COUNT_SHARE))
+    }
+
+    pub fn counted(&mut self, backlog: i64, took: Duration) {
+        self.backlog = Some(backlog);
+        self.counted = Some((Instant::now(), took));
+    }
+
+    pub fn read(&mut self) -> Reading {
+        while self.batches.front().is_some_and(|(at, _)| at.elapsed() > WINDOW) {
+            self.batches.pop_front();
+        }
+        let rows: u64 = self.batches.iter().map(|(_, n)| n).sum();
+        Reading {
+            complete_at: self.complete,
+            backlog: self.backlog,
+            rate: rows as f64 / WINDOW.as_secs_f64(),
+            last_batch_at: self.last_batch,
+        }
+    }
+}

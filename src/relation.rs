@@ -1,0 +1,205 @@
+//! A table of a subscription: its row in `decamp.relation`, and the states it goes through.
+//!
+//! ```text
+//!  init --> copying --> copied --> catchup --> ready
+//!    |  capture   chunks     analysed   backlog      errored: this table stopped, the others go on;
+//!    |  on source all done              empty once   repl_resume puts it back to `errored_from`
+//!    +--------------------------------> catchup      (copy_data => false)
+//! ```
+//! Only the apply worker moves a table, always forward, in the transaction that makes the next step possible: to
+//! `copying` together with its chunks' tasks.
+//!
+//! Everything here needs an open transaction.
+
+use crate::failure::Failure;
+use crate::pg::spi;
+use crate::quote;
+use crate::row::Row;
+use crate::table::{self, Table};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Init,
+    Copying,
+    Copied,
+    Catchup,
+    Ready,
+    Errored,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Copying => "copying",
+            Self::Copied => "copied",
+            Self::Catchup => "catchup",
+            Self::Ready => "ready",
+            Self::Errored => "errored",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        [Self::Init, Self::Copying, Self::Copied, Self::Catchup, Self::Ready, Self::Errored]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .unwrap_or_else(|| panic!("the check constraint allows no table state {text:?}"))
+    }
+
+    /// Its deltas may be replayed.
+    pub fn is_replayed(self) -> bool {
+        matches!(self, Self::Catchup | Self::Ready)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Relation {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    pub state: State,
+    /// where an errored one stopped
+    pub errored_from: Option<State>,
+    pub bytes: i64,
+}
+
+impl Relation {
+    /// For messages.
+    pub fn shown(&self) -> String {
+        table::shown(&self.schema, &self.name)
+    }
+
+    /// Capture is on the source, as far as the tables here know.
+    pub fn is_captured(&self) -> bool {
+        self.state != State::Init && self.errored_from != Some(State::Init)
+    }
+}
+
+pub fn insert(subscription: i32, table: &Table) {
+    spi::update(
+        "insert into decamp.relation (subscription_id, source_oid, schema, name, capture, bytes, rows_estimate) \
+         values ($1::int4, $2::oid, $3, $4, $5, $6::int8, $7::int8)",
+        &[
+            Some(&subscription.to_string()),
+            Some(&table.oid.to_string()),
+            Some(&table.schema),
+            Some(&table.name),
+            Some(table.capture().as_str()),
+            Some(&table.bytes.to_string()),
+            Some(&table.rows_estimate.to_string()),
+        ],
+    );
+}
+
+/// All tables of a subscription, largest first.
+pub fn of(subscription: i32) -> Vec<Relation> {
+    spi::read(
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes from decamp.relation \
+         where subscription_id = $1::int4 order by bytes desc, schema, name",
+        &[Some(&subscription.to_string())],
+    )
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// One table of a subscription.
+pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
+    spi::read(
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes from decamp.relation \
+         where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )
+    .first()
+    .map(read)
+}
+
+fn read(row: &Row) -> Relation {
+    Relation {
+        oid: row.oid("oid"),
+        schema: row.string("schema"),
+        name: row.string("name"),
+        state: State::parse(row.text("state")),
+        errored_from: row.opt("errored_from").map(State::parse),
+        bytes: row.int("bytes"),
+    }
+}
+
+pub fn enter(subscription: i32, oid: u32, state: State) {
+    spi::update(
+        "update decamp.relation set state = $3 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string()), Some(state.as_str())],
+    );
+}
+
+/// Stops one table. Its deltas wait on the source.
+pub fn quarantine(subscription: i32, oid: u32, failure: &Failure) {
+    spi::update(
+        "update decamp.relation \
+         set errored_from = coalesce(errored_from, state), state = 'errored', error = $3, error_sqlstate = $4, hint = $5 \
+         where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&failure.line()),
+            Some(&failure.sqlstate),
+            failure.hint.as_deref(),
+        ],
+    );
+}
+
+/// Lets every stopped table of a subscription try again from where it stopped; how many there were.
+pub fn forgive(subscription: i32) -> u64 {
+    spi::update(
+        "update decamp.relation \
+         set state = errored_from, errored_from = null, error = null, error_sqlstate = null, hint = null \
+         where subscription_id = $1::int4 and state = 'errored'",
+        &[Some(&subscription.to_string())],
+    )
+}
+
+/// What a batch did to a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
+    pub truncated: u64,
+}
+
+impl Counts {
+    pub fn rows(&self) -> u64 {
+        self.inserted + self.updated + self.deleted
+    }
+}
+
+pub fn add(subscription: i32, oid: u32, counts: &Counts) {
+    spi::update(
+        "update decamp.relation \
+         set inserted = inserted + $3::int8, updated = updated + $4::int8, deleted = deleted + $5::int8, \
+             truncated = truncated + $6::int8 \
+         where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&counts.inserted.to_string()),
+            Some(&counts.updated.to_string()),
+            Some(&counts.deleted.to_string()),
+            Some(&counts.truncated.to_string()),
+        ],
+    );
+}
+
+/// Writes the backlogs as counted; tables not named have none.
+pub fn set_backlogs(subscription: i32, backlogs: &[(u32, i64)]) {
+    let oids: Vec<String> = backlogs.iter().map(|(oid, _)| oid.to_string()).collect();
+    let counts: Vec<String> = backlogs.iter().map(|(_, n)| n.to_string()).collect();
+    spi::update(
+        "update decamp.relation r set backlog = coalesce(b.n, 0) \
+         from decamp.relation o \
+         left join pg_catalog.unnest($2::oid[], $3::int8[]) b(oid, n) on b.oid = o.source_oid \
+         where r.subscription_id = $1::int4 and o.subscription_id = r.subscription_id \
+           and o.source_oid = r.source_oid and r.backlog <> coalesce(b.n, 0)",
+        &[Some(&subscription.to_string()), Some(&quote::array(&oids)), Some(&quote::array(&counts))],
+    );
+}

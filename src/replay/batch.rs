@@ -1,0 +1,195 @@
+//! One batch: a transaction on the source and one on the target that belong together.
+
+use std::collections::HashMap;
+
+use super::statement::{Mode, Plan};
+use super::{Pending, poll};
+use crate::capture::Names;
+use crate::catalog;
+use crate::failure::Failure;
+use crate::libpq::{Connection, pump};
+use crate::quote::qualified;
+use crate::relation::Counts;
+
+/// What a committed batch did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub counts: Vec<(u32, Counts)>,
+    /// nothing that its snapshot showed is left: the target equals the source as of that snapshot
+    pub complete: bool,
+}
+
+/// A batch that failed and was rolled back on both sides.
+#[derive(Debug)]
+pub struct Trouble {
+    pub failure: Failure,
+    /// the table at hand, if it was one
+    pub table: Option<u32>,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self { failure, table: None }
+    }
+}
+
+/// The most rows one batch takes from all tables together.
+const MOST_ROWS: u64 = 100_000;
+
+/// The batch's transaction must not wait long for a lock on a user's table while it holds others: somebody's ALTER TABLE
+/// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
+const BEGIN_SOURCE: &str =
+    "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
+
+/// Where a batch comes from and goes to.
+pub struct Sides<'a> {
+    pub source: &'a mut Connection,
+    pub target: &'a mut Connection,
+}
+
+/// Replays what is pending for `plans`. `modes` gives the rung for each table that is not on its lowest one,
+/// `fingerprints` what the source's columns looked like when the plans were made.
+///
+/// After an `Err` drop both connections: transactions are open, perhaps in the middle of a COPY.
+pub fn run(
+    sides: &mut Sides,
+    names: &Names,
+    plans: &mut [Plan],
+    pending: &Pending,
+    modes: &[(u32, Mode)],
+    fingerprints: &HashMap<u32, String>,
+) -> Result<Outcome, Trouble> {
+    let Sides { source, target } = sides;
+    let everything = modes.iter().any(|(_, mode)| *mode == Mode::ReplaceAll);
+    source.batch(BEGIN_SOURCE)?;
+    target.batch("begin")?;
+    let mut outcome = Outcome::default();
+    let truncations = truncate(source, target, names, plans)?;
+    refuse_changed(source, plans, pending, everything, fingerprints)?;
+    let mut left = if everything { u64::MAX } else { MOST_ROWS };
+    for plan in plans.iter_mut() {
+        let mut counts = Counts::default();
+        if let Some((_, times)) = truncations.iter().find(|(oid, _)| *oid == plan.oid) {
+            counts.truncated = *times;
+        }
+        if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
+            let mode = modes.iter().find(|(oid, _)| *oid == plan.oid).map_or(plan.lowest, |(_, mode)| *mode);
+            let limit = (!everything).then(|| plan.limit.min(left));
+            let taken = replay_table(source, target, plan, mode.max(plan.lowest), limit, &mut counts)
+                .map_err(|failure| Trouble { failure: failure.during(format_args!("replaying {}", plan.shown)), table: Some(plan.oid) })?;
+            left = left.saturating_sub(taken);
+        }
+        if counts.rows() + counts.truncated > 0 {
+            outcome.counts.push((plan.oid, counts));
+        }
+    }
+    outcome.complete = poll(source, names, plans)?.is_empty();
+    target.batch("commit")?;
+    source.batch("commit")?;
+    Ok(outcome)
+}
+
+/// A column added before the batch's snapshot would silently be left out: the plan knows nothing of it.
+fn refuse_changed(
+    source: &mut Connection,
+    plans: &[Plan],
+    pending: &Pending,
+    everything: bool,
+    fingerprints: &HashMap<u32, String>,
+) -> Result<(), Trouble> {
+    let oids: Vec<u32> =
+        plans.iter().map(|p| p.oid).filter(|oid| everything || pending.oids.contains(oid)).collect();
+    let now = catalog::fingerprints(source, &oids)?;
+    for plan in plans.iter().filter(|p| oids.contains(&p.oid)) {
+        if now.get(&plan.oid) != fingerprints.get(&plan.oid) {
+            return Err(Trouble { failure: catalog::changed(&plan.shown), table: Some(plan.oid) });
+        }
+    }
+    Ok(())
+}
+
+/// Fetches, stages and merges one table; how many keys it took.
+fn replay_table(
+    source: &mut Connection,
+    target: &mut Connection,
+    plan: &mut Plan,
+    mode: Mode,
+    limit: Option<u64>,
+    counts: &mut Counts,
+) -> Result<u64, Failure> {
+    target.batch(&plan.create_stage)?;
+    let flow = pump(source, &plan.fetch(limit), target, &plan.fill_stage, |_| {})?;
+    if flow.rows == 0 {
+        return Ok(0);
+    }
+    plan.adapt(flow.rows, flow.bytes);
+    if mode == Mode::Upsert {
+        counts.deleted = target.execute(&plan.delete_gone, &[])?;
+        let merged = &target.query(&plan.upsert, &[])?[0];
+        counts.inserted = unsigned(merged.int("inserted"));
+        counts.updated = unsigned(merged.int("updated"));
+    } else {
+        let gone = &target.query(&plan.delete_all, &[])?[0];
+        counts.deleted = unsigned(gone.int("deleted"));
+        counts.updated = unsigned(gone.int("back"));
+        counts.inserted = target.execute(&plan.insert_all, &[])?.saturating_sub(counts.updated);
+    }
+    Ok(flow.rows)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).expect("a count is not negative")
+}
+
+/// Replays all truncations the snapshot shows, before any row: which tables, how often. One TRUNCATE for all of them, so
+/// that foreign keys among them do not matter; where another table still refers to one of them, its rows are deleted.
+fn truncate(
+    source: &mut Connection,
+    target: &mut Connection,
+    names: &Names,
+    plans: &[Plan],
+) -> Result<Vec<(u32, u64)>, Failure> {
+    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
+    let rows = source.query(
+        &format!(
+            "delete from {} where relation = any ($1::oid[]) returning relation::int8 as oid, schema, name",
+            names.truncation()
+        ),
+        &[Some(&crate::quote::array(&oids))],
+    )?;
+    let mut found: Vec<(u32, u64)> = Vec::new();
+    let mut members: Vec<String> = Vec::new();
+    for row in &rows {
+        let plan = plans.iter().find(|p| p.oid == row.oid("oid")).expect("only planned tables were asked for");
+        let whole = row.text("schema") == plan.schema && row.text("name") == plan.name;
+        match found.iter_mut().find(|(oid, _)| *oid == plan.oid) {
+            Some((_, times)) => *times += u64::from(whole),
+            None => found.push((plan.oid, u64::from(whole))),
+        }
+        if whole {
+            members.push(plan.target.clone());
+        }
+    }
+    // a partition truncated on its own; TRUNCATE of the whole table notes its partitions too
+    for row in &rows {
+        let plan = plans.iter().find(|p| p.oid == row.oid("oid")).expect("only planned tables were asked for");
+        if !members.contains(&plan.target) {
+            members.push(qualified(row.text("schema"), row.text("name")));
+        }
+    }
+    members.sort();
+    members.dedup();
+    if members.is_empty() {
+        return Ok(found);
+    }
+    target.batch("savepoint truncation")?;
+    match target.batch(&format!("truncate {}", members.join(", "))) {
+        Ok(()) => target.batch("release savepoint truncation")?,
+        Err(failure) if failure.sqlstate == "0A000" => {
+            let deletes: Vec<String> = members.iter().map(|m| format!("delete from {m}")).collect();
+            target.batch(&format!("rollback to savepoint truncation; {}", deletes.join("; ")))?;
+        }
+        Err(failure) => return Err(failure.during("replaying TRUNCATE")),
+    }
+    Ok(found)
+}

@@ -1,0 +1,182 @@
+//! The statements that replay one table. Pure.
+//!
+//! Source: one COPY takes deltas out of the segment and reads the rows they point to, in one snapshot. Target: into a
+//! staging table, then merged.
+
+use crate::capture::Names;
+use crate::drift;
+use crate::quote::{ident, qualified};
+use crate::table::{Kind, Table};
+
+/// How rows are merged into the target: the ladder that unique conflicts climb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// INSERT .. ON CONFLICT (key) DO UPDATE, rows already equal skipped
+    Upsert,
+    /// all keys of the batch are deleted first, then inserted: values may have been swapped among them
+    Replace,
+    /// as `Replace`, with everything the snapshot shows in one batch: always consistent
+    ReplaceAll,
+}
+
+/// Everything needed to replay one table.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub oid: u32,
+    /// for messages
+    pub shown: String,
+    pub segment: String,
+    /// the lowest rung this table can use
+    pub lowest: Mode,
+    /// rows a batch may take from this table; adapted to the rows' width
+    pub limit: u64,
+    pub target: String,
+    pub schema: String,
+    pub name: String,
+    pub stage: String,
+    pub create_stage: String,
+    pub fill_stage: String,
+    pub delete_gone: String,
+    pub upsert: String,
+    pub delete_all: String,
+    pub insert_all: String,
+    fetch_head: String,
+    fetch_tail: String,
+}
+
+/// Batches take at most this many keys of one table.
+pub const MOST_KEYS: u64 = 20_000;
+
+impl Plan {
+    /// `names`: of the subscription; `source` and `target`: the table on both sides, known to match (no fatal drift).
+    pub fn new(names: &Names, source: &Table, target: &Table) -> Self {
+        let list = |items: Vec<String>| items.join(", ");
+        let keys: Vec<String> = (1..=source.key.len()).map(|i| format!("k{i}")).collect();
+        let columns: Vec<String> = source.stored().map(|c| ident(&c.name)).collect();
+        let staged: Vec<String> = (1..=columns.len()).map(|i| format!("c{i}")).collect();
+        let segment = names.segment(source.oid);
+        let stage_name = format!("stage_{}", source.oid);
+        let stage = qualified("pg_temp", &stage_name);
+
+        let fetch_head = format!(
+            "copy (with taken as (delete from {segment} where ctid = any (array(select ctid from {segment}"
+        );
+        let matches: Vec<String> = source
+            .key
+            .iter()
+            .zip(&keys)
+            .map(|(k, alias)| format!("t.{} {} keys.{alias}", ident(&k.name), k.equality))
+            .collect();
+        let fetch_tail = format!(
+            ")) returning {keys}), keys as (select distinct {keys} from taken) \
+             select {}, t.tableoid is not null, {} from keys left join {} t on {}) to stdout",
+            list(keys.iter().map(|k| format!("keys.{k}")).collect()),
+            list(columns.iter().map(|c| format!("t.{c}")).collect()),
+            source.only(),
+            matches.join(" and "),
+            keys = list(keys.clone()),
+        );
+
+        let definitions = source
+            .key
+            .iter()
+            .zip(&keys)
+            .map(|(k, alias)| (alias.clone(), k.name.as_str()))
+            .chain(source.stored().zip(&staged).map(|(c, alias)| (alias.clone(), c.name.as_str())))
+            .map(|(alias, name)| {
+                let column = target.column(name).expect("the target has every stored column of the source");
+                format!("{alias} {}", column.base_type)
+            });
+        let create_stage = format!(
+            "create temp table if not exists {} ({}, present boolean) on commit delete rows",
+            ident(&stage_name),
+            list(definitions.collect()),
+        );
+        let fill_stage =
+            format!("copy {stage} ({}, present, {}) from stdin", list(keys.clone()), list(staged.clone()));
+
+        let on_key: Vec<String> = source
+            .key
+            .iter()
+            .zip(&keys)
+            .map(|(k, alias)| {
+                let same = target.key.iter().find(|t| t.name == k.name);
+                let equality = same.map_or(k.equality.as_str(), |t| t.equality.as_str());
+                format!("t.{} {equality} s.{alias}", ident(&k.name))
+            })
+            .collect();
+        let on_key = on_key.join(" and ");
+        let insert = format!(
+            "insert into {} as t ({}) overriding system value select {} from {stage} where present",
+            target.qualified(),
+            list(columns.clone()),
+            list(staged),
+        );
+        let settable: Vec<String> = source
+            .stored()
+            .filter(|c| !target.column(&c.name).is_some_and(|t| t.identity_always))
+            .map(|c| format!("{0} = excluded.{0}", ident(&c.name)))
+            .collect();
+        let image = |prefix: &str| {
+            format!("row({})", list(columns.iter().map(|c| format!("{prefix}.{c}")).collect()))
+        };
+        let upsert = format!(
+            "with merged as ({insert} on conflict ({}) do update set {} where {} operator(pg_catalog.*<>) {} \
+             returning t.xmax = 0 as fresh) \
+             select count(*) filter (where fresh) as inserted, count(*) filter (where not fresh) as updated from merged",
+            list(source.key.iter().map(|k| ident(&k.name)).collect()),
+            list(settable.clone()),
+            image("t"),
+            image("excluded"),
+        );
+        let delete_gone =
+            format!("delete from {} t using {stage} s where not s.present and {on_key}", target.only());
+        let delete_all = format!(
+            "with gone as (delete from {} t using {stage} s where {on_key} returning s.present) \
+             select count(*) filter (where present) as back, count(*) filter (where not present) as deleted from gone",
+            target.only(),
+        );
+        let identity_off_key = source.stored().any(|c| {
+            target.column(&c.name).is_some_and(|t| t.identity_always) && !source.key.iter().any(|k| k.name == c.name)
+        });
+        let upsertable =
+            !target.deferrable_key && !settable.is_empty() && !identity_off_key && drift::same_key(source, target);
+        Self {
+            oid: source.oid,
+            shown: source.shown(),
+            segment,
+            lowest: if upsertable { Mode::Upsert } else { Mode::Replace },
+            limit: MOST_KEYS,
+            target: match target.kind {
+                Kind::Partitioned => target.qualified(),
+                _ => target.only(),
+            },
+            schema: source.schema.clone(),
+            name: source.name.clone(),
+            stage,
+            create_stage,
+            fill_stage,
+            delete_gone,
+            upsert,
+            delete_all,
+            insert_all: insert,
+            fetch_head,
+            fetch_tail,
+        }
+    }
+
+    /// The COPY that takes up to `limit` deltas (all of them without) and reads their rows.
+    pub fn fetch(&self, limit: Option<u64>) -> String {
+        let limit = limit.map(|n| format!(" limit {n}")).unwrap_or_default();
+        format!("{}{limit}{}", self.fetch_head, self.fetch_tail)
+    }
+
+    /// Adapts the batch to the width of the rows seen: about 32 MB a table.
+    pub fn adapt(&mut self, rows: u64, bytes: u64) {
+        const BATCH_BYTES: u64 = 32 << 20;
+        if rows > 0 {
+            let width = (bytes / rows).max(1);
+            self.limit = (BATCH_BYTES / width).clamp(50, MOST_KEYS);
+        }
+    }
+}

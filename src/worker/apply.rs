@@ -1,0 +1,208 @@
+//! The apply worker: owns a subscription from its first step to `repl_stop`. This file is its life: connect, work until
+//! something fails, decide what that means, back off, connect again. The work is in `setup.rs` (everything before
+//! streaming can begin) and `cycle.rs` (the loop).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::cycle::{self, End};
+use super::setup;
+use crate::applied;
+use crate::capture::{self, Names};
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::libpq::{Connection, Role};
+use crate::pg::worker::{self, APPLY_CLASS};
+use crate::pg::{activity, latch, liveness, server, spi, xact};
+use crate::relation;
+use crate::replay::{Mode, Trouble};
+use crate::retry::{Backoff, Verdict, verdict};
+use crate::subscription::{self, State, Subscription};
+
+/// A connected apply worker.
+pub struct Session {
+    pub subscription: Subscription,
+    pub names: Names,
+    pub encoding: String,
+    pub source: Connection,
+    pub target: Connection,
+}
+
+/// What outlives a session.
+#[derive(Default)]
+pub struct Memory {
+    pub backoff: Backoff,
+    /// tables that a unique conflict has sent up the ladder
+    pub modes: Vec<(u32, Mode)>,
+    /// the failure last told about, so that it is told once
+    told: Option<String>,
+}
+
+impl Memory {
+    /// Work goes on: forget the failure.
+    pub fn recovered(&mut self, subscription: &Subscription) -> Result<(), Failure> {
+        self.backoff.reset();
+        if self.told.take().is_some() {
+            xact::run(|| {
+                event::record(Severity::Info, &subscription.name, "subscription", "goes on", None);
+                Ok(())
+            })?;
+        }
+        xact::run(|| {
+            subscription::clear_failure(subscription.id);
+            Ok(())
+        })
+    }
+}
+
+/// Returns when there is nothing more to do: the subscription is gone, paused or waits for a person.
+pub fn live(id: i32) -> Result<(), Failure> {
+    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else { return Ok(()) };
+    liveness::watch(extension, move || heartbeat(id));
+    if !worker::claim(APPLY_CLASS, id, Duration::from_secs(10)) {
+        return Ok(());
+    }
+    let memory = Rc::new(RefCell::new(Memory::default()));
+    loop {
+        let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else { return Ok(()) };
+        if !subscription.enabled || subscription.state == State::Errored {
+            return Ok(());
+        }
+        worker::set_title(&subscription.title("apply"));
+        activity::report(Some("working"));
+        let mut memory = memory.borrow_mut();
+        match session(&subscription, &mut memory) {
+            Ok(End::Gone) => return Ok(()),
+            Ok(End::Changed) => {}
+            Err(trouble) => match handle(&subscription, &mut memory, trouble)? {
+                Next::Again => {}
+                Next::Stop => return Ok(()),
+                Next::After(wait) => rest(id, wait)?,
+            },
+        }
+    }
+}
+
+fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trouble> {
+    let (source_info, target_info, encoding) = xact::run(|| {
+        Ok((subscription.source_info()?, subscription.target_info()?, server::encoding()))
+    })?;
+    let title = subscription.title("apply");
+    let mut target = Connection::open(&target_info, Role::Target, &encoding, &title)?;
+    let encoding = if subscription.target.is_some() { target_encoding(&mut target)? } else { encoding };
+    let mut source = Connection::open(&source_info, Role::Source, &encoding, &title)?;
+    capture::lock_origin(&mut source, &subscription.uuid)?;
+    applied::prepare(&mut target)?;
+    let mut session = Session {
+        subscription: subscription.clone(),
+        names: Names::of(&subscription.name),
+        encoding,
+        source,
+        target,
+    };
+    setup::run(&mut session)?;
+    cycle::run(&mut session, memory)
+}
+
+/// Both connections speak the target's encoding: bytes then pass from one to the other as they are.
+pub fn target_encoding(target: &mut Connection) -> Result<String, Failure> {
+    let encoding = target.query("select current_setting('server_encoding') as name", &[])?[0].string("name");
+    target.execute("select set_config('client_encoding', $1, false)", &[Some(&encoding)])?;
+    Ok(encoding)
+}
+
+enum Next {
+    Again,
+    After(Duration),
+    Stop,
+}
+
+/// Decides what a failure means, and writes it down before anything else happens.
+fn handle(subscription: &Subscription, memory: &mut Memory, trouble: Trouble) -> Result<Next, Failure> {
+    let Trouble { failure, table } = trouble;
+    let id = subscription.id;
+    if let (Some(oid), Verdict::Quarantine) = (table, verdict(&failure)) {
+        if climb(memory, oid, &failure) {
+            return Ok(Next::Again);
+        }
+        xact::run(|| {
+            relation::quarantine(id, oid, &failure);
+            let subject = relation::by_oid(id, oid).map_or_else(|| oid.to_string(), |r| r.shown());
+            event::record_failure(&subscription.name, &subject, &failure);
+            Ok(())
+        })?;
+        return Ok(Next::Again);
+    }
+    if verdict(&failure) != Verdict::Retry {
+        xact::run(|| {
+            let mut subscription = subscription.clone();
+            subscription.enter(State::Errored);
+            subscription::note_failure(id, &failure, None);
+            event::record_failure(&subscription.name, "subscription", &failure);
+            Ok(())
+        })?;
+        return Ok(Next::Stop);
+    }
+    let wait = memory.backoff.next();
+    let news = memory.told.as_deref() != Some(failure.sqlstate.as_str());
+    memory.told = Some(failure.sqlstate.clone());
+    xact::run(|| {
+        subscription::note_failure(id, &failure, Some(wait.as_millis()));
+        if news {
+            let detail = failure.hint.as_deref();
+            let message = format!("interrupted, trying again: {}", failure.line());
+            event::record(Severity::Warning, &subscription.name, "subscription", &message, detail);
+        }
+        Ok(())
+    })?;
+    Ok(Next::After(wait))
+}
+
+/// After a unique conflict the table is tried again a rung higher; false when there is none.
+fn climb(memory: &mut Memory, oid: u32, failure: &Failure) -> bool {
+    if failure.sqlstate != "23505" && failure.sqlstate != "21000" && failure.sqlstate != "23P01" {
+        return false;
+    }
+    let at = memory.modes.iter().position(|(o, _)| *o == oid);
+    let next = match at.map(|i| memory.modes[i].1) {
+        None | Some(Mode::Upsert) => Mode::Replace,
+        Some(Mode::Replace) => Mode::ReplaceAll,
+        Some(Mode::ReplaceAll) => {
+            memory.modes.retain(|(o, _)| *o != oid);
+            return false;
+        }
+    };
+    memory.modes.retain(|(o, _)| *o != oid);
+    memory.modes.push((oid, next));
+    true
+}
+
+/// Waits out a back-off. Ends early when somebody wakes us or pauses or alters the subscription.
+fn rest(id: i32, wait: Duration) -> Result<(), Failure> {
+    activity::report(Some("waiting before the next try"));
+    let deadline = Instant::now() + wait;
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        liveness::tick();
+        let woken = latch::wait(left.min(Duration::from_secs(1)));
+        let enabled = xact::run(|| Ok(subscription::by_id(id).is_some_and(|s| s.enabled)))?;
+        if woken || !enabled {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Told once a second, also in the middle of waits: we are alive.
+fn heartbeat(id: i32) {
+    xact::run(|| {
+        spi::update(
+            "update decamp.subscription set heartbeat_at = pg_catalog.clock_timestamp() \
+             where id = $1::int4 and (heartbeat_at is null \
+                   or heartbeat_at < pg_catalog.clock_timestamp() - interval '900 milliseconds')",
+            &[Some(&id.to_string())],
+        );
+        Ok(())
+    })
+    .expect("an update never fails otherwise than by ERROR");
+}

@@ -1,0 +1,45 @@
+//! After a server start: a scout per database, which starts the apply workers of the subscriptions there.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::pg::worker::{self, Kind};
+use crate::pg::{latch, liveness, server, spi, xact};
+use crate::subscription::{self, State};
+
+/// Run by the launcher, which is connected to no database. Waits for a free worker slot where there is none.
+pub fn start_scouts() {
+    let databases: Vec<u32> = xact::run(|| {
+        Ok(spi::read(
+            "select oid::int8 as oid from pg_catalog.pg_database where datallowconn and not datistemplate order by oid",
+            &[],
+        )
+        .iter()
+        .map(|row| row.oid("oid"))
+        .collect())
+    })
+    .expect("reading never fails otherwise than by ERROR");
+    for database in databases {
+        while worker::start(Kind::Scout, database, 0, &database.to_string()).is_err() {
+            latch::wait(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Run by a scout in its database.
+pub fn start_apply_workers() -> Result<(), Failure> {
+    let database = server::database_oid();
+    let wanted: Vec<_> = xact::run(|| {
+        if liveness::extension_oid().is_none() || server::in_recovery() {
+            return Ok(Vec::new());
+        }
+        Ok(subscription::all())
+    })?
+    .into_iter()
+    .filter(|s| s.enabled && s.state != State::Errored)
+    .collect();
+    for subscription in wanted {
+        worker::start(Kind::Apply, database, subscription.id, &subscription.name)?;
+    }
+    Ok(())
+}

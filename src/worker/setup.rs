@@ -1,0 +1,187 @@
+//! From a new subscription to one whose capture is complete: import the schema, look whether every table is there,
+//! install capture table by table, plan the copy.
+
+use std::time::Duration;
+
+use super::apply::Session;
+use crate::capture;
+use crate::catalog;
+use crate::drift;
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::import::{self, Import};
+use crate::pg::{latch, liveness, xact};
+use crate::relation::{self, Relation};
+use crate::retry::{Backoff, Verdict, verdict};
+use crate::subscription::{self, State};
+use crate::table::Table;
+use crate::task;
+
+/// Goes on from the state the tables tell; does nothing once capture is complete.
+pub fn run(session: &mut Session) -> Result<(), Failure> {
+    if session.subscription.state == State::Starting {
+        let next = if session.subscription.copy_schema { State::Importing } else { State::Installing };
+        enter(session, next)?;
+    }
+    if session.subscription.state == State::Importing {
+        import_schema(session)?;
+        enter(session, State::Installing)?;
+    }
+    if session.subscription.state == State::Installing {
+        capture::prepare(&mut session.source, &session.names, &session.subscription.uuid)?;
+        let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
+        let source = catalog::tables(&mut session.source)?;
+        let target = catalog::tables(&mut session.target)?;
+        refuse_differences(session, &relations, &source, &target)?;
+        install_capture(session, &source)?;
+        enter(session, if session.subscription.copy_data { State::Copying } else { State::Catchup })?;
+    }
+    Ok(())
+}
+
+fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
+    xact::run(|| {
+        session.subscription.enter(state);
+        Ok(())
+    })
+}
+
+fn import_schema(session: &mut Session) -> Result<(), Failure> {
+    let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
+    let source = catalog::tables(&mut session.source)?;
+    let target = catalog::tables(&mut session.target)?;
+    let present = |r: &Relation| target.iter().any(|t| t.schema == r.schema && t.name == r.name);
+    if relations.iter().all(present) {
+        return Ok(());
+    }
+    let taken = |t: &Table| relations.iter().any(|r| r.oid == t.oid || Some(r.oid) == t.root);
+    let left_out: Vec<&Table> = source.iter().filter(|t| !taken(t)).collect();
+    let subscription = session.subscription.clone();
+    let (source_info, target_info) = xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
+    let failed = import::run(&Import {
+        subscription: &subscription.name,
+        source: &source_info,
+        target: &target_info,
+        left_out: &left_out,
+    })?;
+    xact::run(|| {
+        for statement in &failed {
+            event::record(
+                Severity::Warning,
+                &subscription.name,
+                "schema import",
+                &statement.error,
+                Some(&statement.statement),
+            );
+        }
+        let message = match failed.len() {
+            0 => "schema imported".to_owned(),
+            n => format!("schema imported, {n} statements refused by the target (each is an event)"),
+        };
+        event::record(Severity::Info, &subscription.name, "schema import", &message, None);
+        Ok(())
+    })
+}
+
+/// Nothing is captured or copied before every table is there and matches.
+fn refuse_differences(
+    session: &Session,
+    relations: &[Relation],
+    source: &[Table],
+    target: &[Table],
+) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    for relation in relations.iter().filter(|r| !r.is_captured()) {
+        let of = |side: &[Table]| side.iter().find(|t| t.schema == relation.schema && t.name == relation.name).cloned();
+        match (of(source), of(target)) {
+            (None, _) => problems.push(format!("{} is gone from the source", relation.shown())),
+            (_, None) => problems.push(format!("{} is missing on the target", relation.shown())),
+            (Some(source), Some(target)) => {
+                let fatal = drift::compare(&source, &target).into_iter().filter(|d| d.fatal);
+                problems.extend(fatal.map(|d| format!("{}: {} ({})", relation.shown(), d.message, d.fix)));
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new("42P01", "tables are missing or differ on the target").detail(problems.join("; ")).hint(format!(
+        "repl_events tells which statements of the schema import failed. Mend the tables on the target, then SELECT \
+         repl_resume('{}'), or leave them out: repl_stop, then repl_start with exclude.",
+        session.subscription.name
+    )))
+}
+
+/// Table by table, those whose lock is not to be had come again later; nobody on the source waits longer than the lock
+/// timeout for us.
+fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failure> {
+    let id = session.subscription.id;
+    let mut backoff = Backoff::default();
+    loop {
+        let open: Vec<Relation> =
+            xact::run(|| Ok(relation::of(id)))?.into_iter().filter(|r| r.state == relation::State::Init).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut waiting = None;
+        for relation in &open {
+            liveness::tick();
+            let table = source.iter().find(|t| t.oid == relation.oid).ok_or_else(|| catalog::changed(&relation.shown()))?;
+            match capture::install(&mut session.source, &session.names, table) {
+                Ok(()) => captured(session, relation)?,
+                Err(failure) if is_lock_timeout(&failure) => {
+                    let who = capture::blockers(&mut session.source, table.oid)?;
+                    waiting = Some(busy(relation, &who));
+                }
+                Err(failure) if verdict(&failure) == Verdict::Quarantine => xact::run(|| {
+                    relation::quarantine(id, relation.oid, &failure);
+                    event::record_failure(&session.subscription.name, &relation.shown(), &failure);
+                    Ok(())
+                })?,
+                Err(failure) => return Err(failure),
+            }
+        }
+        if let Some(failure) = waiting {
+            let wait = backoff.next();
+            xact::run(|| {
+                subscription::note_failure(id, &failure, Some(wait.as_millis()));
+                Ok(())
+            })?;
+            pause(id, wait)?;
+        }
+    }
+}
+
+fn is_lock_timeout(failure: &Failure) -> bool {
+    matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
+}
+
+fn busy(relation: &Relation, who: &str) -> Failure {
+    let failure =
+        Failure::new("55P03", format!("waiting for a lock on {} to install its capture triggers", relation.shown()))
+            .hint("Goes on by itself when the lock can be had; nobody on the source waits for us meanwhile.");
+    if who.is_empty() { failure } else { failure.detail(format!("In the way: {who}")) }
+}
+
+/// Waits, unless the subscription is paused or gone meanwhile: then 57P01 ends this session, which is looked at again.
+fn pause(id: i32, wait: Duration) -> Result<(), Failure> {
+    liveness::tick();
+    latch::wait(wait);
+    let on = xact::run(|| Ok(subscription::by_id(id).is_some_and(|s| s.enabled)))?;
+    if on { Ok(()) } else { Err(Failure::new("57P01", "paused while installing capture")) }
+}
+
+/// The table's next state and its chunks, in one transaction.
+fn captured(session: &Session, relation: &Relation) -> Result<(), Failure> {
+    let id = session.subscription.id;
+    xact::run(|| {
+        if session.subscription.copy_data {
+            task::plan(id, relation.oid, relation.bytes);
+            relation::enter(id, relation.oid, relation::State::Copying);
+        } else {
+            relation::enter(id, relation.oid, relation::State::Catchup);
+        }
+        subscription::clear_failure(id);
+        Ok(())
+    })
+}

@@ -166,8 +166,8 @@ fn triggers(names: &Names, table: &Table) -> String {
             ("changed_key", &key("changed")),
             ("old_key", &key("old")),
             ("new_key", &key("new")),
-            ("old_row", &format!("row({})", key("old"))),
-            ("new_row", &format!("row({})", key("new"))),
+            ("old_row", &format!("row({})::record", key("old"))),
+            ("new_row", &format!("row({})::record", key("new"))),
         ],
     )
 }

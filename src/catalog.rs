@@ -16,10 +16,10 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
     for row in connection.query(include_str!("../sql/source/columns.sql"), &[])? {
         let Some(&i) = at.get(&row.oid("oid")) else { continue };
         tables[i].columns.push(column(&row));
-        if let Some(position) = row.opt_int("key_position") {
+        if let Some(place) = row.opt_int("key_place") {
             tables[i].deferrable_key |= row.flag("deferrable");
             keys.entry(row.oid("oid")).or_default().push((
-                position,
+                place,
                 KeyColumn { name: row.string("name"), equality: row.string("equality") },
             ));
         }
@@ -110,8 +110,8 @@ pub fn fingerprints(connection: &mut Connection, oids: &[u32]) -> Result<HashMap
     Ok(rows.iter().map(|row| (row.oid("oid"), row.string("fingerprint"))).collect())
 }
 
-/// The failure of a table whose columns are not what they were when its statements were made.
+/// The failure of a table whose columns are not what they were when its statements were made: passes by looking again.
 pub fn changed(table: &str) -> Failure {
-    Failure::new("55000", format!("table {table} has changed on the source"))
+    Failure::new("40001", format!("table {table} has changed on the source"))
         .hint("Looked at again by itself; see repl_tables if it then stops.")
 }

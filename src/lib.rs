@@ -1,21 +1,58 @@
 //! pg_decamp: moves a live database off a provider that gives no superuser, no replication role and no logical
-//! replication. This file is the table of contents.
+//! replication. This file is the table of contents; the words are those of the README, "How it works".
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it");
 
+// what people call
+mod api;
+// what runs in the background
+mod worker;
+
+// the steps of a migration, in their order
+mod check;
+mod import;
+mod capture;
+mod chunk;
+mod replay;
+mod sequence;
+
+// what is kept: here, on the target
+mod applied;
+mod event;
+mod relation;
+mod subscription;
+mod task;
+
+// what is known of the databases
 mod catalog;
 mod drift;
-mod event;
+mod pattern;
+mod selection;
+mod table;
+
+// what everything else stands on
 mod failure;
 mod libpq;
-mod pattern;
+mod meter;
 mod pg;
 mod quote;
 mod retry;
 mod row;
-mod selection;
-mod subscription;
-mod table;
+mod template;
+
+use pgrx::{extension_sql_file, pg_guard};
 
 pgrx::pg_module_magic!(name = c"pg_decamp", version = c"0.1.0");
+
+extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["bootstrap"]);
+extension_sql_file!("../sql/api.sql", name = "api", finalize);
+
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    pg::settings::define();
+    if pg::worker::is_preloading() {
+        pg::worker::register_launcher();
+    }
+}

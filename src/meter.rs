@@ -30,17 +30,17 @@ pub struct Reading {
     pub last_batch_at: Option<i64>,
 }
 
-impl Meter {
-    /// This server's clock.
-    pub fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-        i64::try_from(since.as_micros()).expect("microseconds since 1970 fit 63 bits")
-    }
+/// This server's clock, in microseconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since.as_micros()).expect("microseconds since 1970 fit 63 bits")
+}
 
+impl Meter {
     /// A batch was committed.
     pub fn batch(&mut self, rows: u64) {
         self.batches.push_back((Instant::now(), rows));
-        self.last_batch = Some(self.now());
+        self.last_batch = Some(now());
         self.idle = false;
     }
 

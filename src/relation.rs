@@ -197,7 +197,7 @@ pub fn set_backlogs(subscription: i32, backlogs: &[(u32, i64)]) {
     spi::update(
         "update decamp.relation r set backlog = coalesce(b.n, 0) \
          from decamp.relation o \
-         left join pg_catalog.unnest($2::oid[], $3::int8[]) b(oid, n) on b.oid = o.source_oid \
+         left join rows from (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::int8[])) b(oid, n) on b.oid = o.source_oid \
          where r.subscription_id = $1::int4 and o.subscription_id = r.subscription_id \
            and o.source_oid = r.source_oid and r.backlog <> coalesce(b.n, 0)",
         &[Some(&subscription.to_string()), Some(&quote::array(&oids)), Some(&quote::array(&counts))],

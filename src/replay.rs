@@ -7,7 +7,7 @@
 mod batch;
 mod statement;
 
-pub use batch::{Outcome, Sides, Trouble, run};
+pub use batch::{Sides, Trouble, run};
 pub use statement::{Mode, Plan};
 
 use crate::capture::Names;

@@ -243,6 +243,13 @@ pub fn note_failure(id: i32, failure: &Failure, retry_in_ms: Option<u128>) {
     );
 }
 
+/// The failure noted last and not yet cleared.
+pub fn noted_failure(id: i32) -> Option<String> {
+    spi::read("select error from decamp.subscription where id = $1::int4", &[Some(&id.to_string())])
+        .first()
+        .and_then(|row| row.opt("error").map(str::to_owned))
+}
+
 pub fn clear_failure(id: i32) {
     spi::update(
         "update decamp.subscription set error = null, error_sqlstate = null, hint = null, retry_at = null \

@@ -16,7 +16,7 @@ use crate::subscription;
 
 #[pg_guard]
 #[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_decamp_launcher_main(_: Datum) {
+pub extern "C-unwind" fn pg_decamp_launcher_main(_argument: Datum) {
     worker::begin_without_database();
     launcher::start_scouts();
     server::exit(0);
@@ -57,7 +57,10 @@ fn epilogue(subscription: i32, outcome: Result<(), Failure>) -> i32 {
                 return Ok(false);
             }
             if let Some(known) = subscription::by_id(subscription) {
-                event::record_failure(&known.name, "worker", &failure);
+                // a worker that fails again and again the same way says it once
+                if subscription::noted_failure(subscription).as_deref() != Some(failure.line().as_str()) {
+                    event::record_failure(&known.name, "worker", &failure);
+                }
                 subscription::note_failure(subscription, &failure, Some(2000));
             }
             Ok(true)

@@ -6,6 +6,7 @@
 pub mod compare;
 pub mod installation;
 pub mod load;
+pub mod migration;
 pub mod pair;
 pub mod proxy;
 pub mod server;

@@ -2,3 +2,5 @@
 
 #[path = "000_harness.rs"]
 mod harness;
+#[path = "010_migration.rs"]
+mod migration;

@@ -1,7 +1,8 @@
 -- Capture on an ordinary table: keys of changed rows, once per statement, from its transition table.
 -- {schema}: our schema; {table}: the user's table; {segment}: where deltas go; {insert}, {update}, {delete}, {rekey},
 -- {truncate}: trigger names; {function}, {function_old}, {function_truncate}: qualified function names; {changed_key}:
--- key columns of the transition table "changed"; {old_key}: key columns of OLD; {old_row}, {new_row}: ROW(key) of both.
+-- key columns of the transition table "changed"; {old_key}: key columns of OLD; {old_row}, {new_row}: ROW(key)::record of both (the cast keeps the
+-- comparison whole: without it each column would need an operator of its own).
 -- Runs inside a transaction that already holds the table's lock. PostgreSQL 10 or later.
 -- ENABLE ALWAYS: changes made under session_replication_role = replica are changes too.
 create or replace function {function}() returns trigger

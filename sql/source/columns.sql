@@ -3,7 +3,7 @@
 -- The key is the primary key, else the narrowest unique index that is valid, not partial, not deferrable, without
 -- expressions and over NOT NULL columns.
 -- Returns oid (of the table), name, type (as declared), base_type (domains resolved), not_null, has_default, generated,
--- identity ('', a = always, d = by default), key_position (1.. or null), equality (operator of the key's index, null off
+-- identity ('', a = always, d = by default), key_place (1.. or null), equality (operator of the key's index, null off
 -- the key), deferrable (the key's constraint is).
 with candidate as (
     select i.indrelid, i.indexrelid, i.indisprimary, i.indimmediate, i.indkey::int2[] as attributes,
@@ -18,13 +18,13 @@ key as (
     from candidate k
     where k.indisprimary or not exists (
         select 1
-        from pg_catalog.unnest(k.attributes) with ordinality u(attnum, position)
+        from pg_catalog.unnest(k.attributes) with ordinality u(attnum, place)
         join pg_catalog.pg_attribute a on a.attrelid = k.indrelid and a.attnum = u.attnum
-        where u.position <= k.width and not a.attnotnull)
+        where u.place <= k.width and not a.attnotnull)
     order by k.indrelid, k.indisprimary desc, k.width, k.indexrelid
 ),
 key_column as (
-    select k.indrelid, u.attnum, u.position, not k.indimmediate as deferrable,
+    select k.indrelid, u.attnum, u.place, not k.indimmediate as deferrable,
            (select pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname)
             from pg_catalog.pg_opclass c
             join pg_catalog.pg_amop ao
@@ -34,8 +34,8 @@ key_column as (
             join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
             where c.oid = u.class) as equality
     from key k,
-         pg_catalog.unnest(k.attributes, k.classes) with ordinality u(attnum, class, position)
-    where u.position <= k.width
+         unnest(k.attributes, k.classes) with ordinality u(attnum, class, place)
+    where u.place <= k.width
 )
 select a.attrelid::int8 as oid,
        a.attname as name,
@@ -45,7 +45,7 @@ select a.attrelid::int8 as oid,
        a.atthasdef or a.attidentity <> '' as has_default,
        coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> '' as generated,
        a.attidentity as identity,
-       kc.position as key_position,
+       kc.place as key_place,
        kc.equality,
        coalesce(kc.deferrable, false) as deferrable
 from pg_catalog.pg_attribute a

@@ -27,7 +27,7 @@ impl Role {
     pub fn settings(self, version: i32) -> String {
         let mut sql = String::from(
             "set search_path = pg_catalog; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
-             set client_min_messages = warning; set extra_float_digits = 3; set bytea_output = 'hex'; set standard_conforming_strings = on; \
+             set client_min_messages = warning; set extra_float_digits = 3; set bytea_output = 'hex'; set lc_monetary = 'C'; set standard_conforming_strings = on; \
              set row_security = off; set statement_timeout = 0; set lock_timeout = 0; \
              set idle_in_transaction_session_timeout = 0; set default_transaction_read_only = off; \
              set default_transaction_isolation = 'read committed'; set synchronous_commit = on; \

@@ -65,7 +65,7 @@ pub fn run(
         liveness::tick();
         latch::wait(Duration::from_millis(100));
     };
-    let read = |path: &Path| {
+    let read = |path: &Path| -> Result<String, Failure> {
         let mut text = Vec::new();
         File::open(path).and_then(|mut file| file.read_to_end(&mut text)).map_err(|e| broken("read the output of", e))?;
         std::fs::remove_file(path).ok();

@@ -33,7 +33,6 @@ pub struct Plan {
     pub target: String,
     pub schema: String,
     pub name: String,
-    pub stage: String,
     pub create_stage: String,
     pub fill_stage: String,
     pub delete_gone: String,
@@ -46,6 +45,24 @@ pub struct Plan {
 
 /// Batches take at most this many keys of one table.
 pub const MOST_KEYS: u64 = 20_000;
+
+/// The merge, with inserted and updated rows told apart. A fresh row has no xmax; a partitioned table does not show its
+/// rows' system columns, so there the keys that are known already are counted first (both see the same snapshot).
+fn counted(merge: &str, target: &Table, stage: &str, on_key: &str) -> String {
+    if target.kind != Kind::Partitioned {
+        return format!(
+            "with merged as ({merge} returning t.xmax = 0 as fresh) \
+             select count(*) filter (where fresh) as inserted, count(*) filter (where not fresh) as updated from merged"
+        );
+    }
+    format!(
+        "with fresh as (select count(*) as n from {stage} s where s.present \
+                        and not exists (select 1 from {} t where {on_key})), \
+              merged as ({merge} returning 1) \
+         select fresh.n as inserted, (select count(*) from merged) - fresh.n as updated from fresh",
+        target.qualified(),
+    )
+}
 
 impl Plan {
     /// `names`: of the subscription; `source` and `target`: the table on both sides, known to match (no fatal drift).
@@ -118,17 +135,16 @@ impl Plan {
             .map(|c| format!("{0} = excluded.{0}", ident(&c.name)))
             .collect();
         let image = |prefix: &str| {
-            format!("row({})", list(columns.iter().map(|c| format!("{prefix}.{c}")).collect()))
+            format!("row({})::record", list(columns.iter().map(|c| format!("{prefix}.{c}")).collect()))
         };
-        let upsert = format!(
-            "with merged as ({insert} on conflict ({}) do update set {} where {} operator(pg_catalog.*<>) {} \
-             returning t.xmax = 0 as fresh) \
-             select count(*) filter (where fresh) as inserted, count(*) filter (where not fresh) as updated from merged",
+        let merge = format!(
+            "{insert} on conflict ({}) do update set {} where {} operator(pg_catalog.*<>) {}",
             list(source.key.iter().map(|k| ident(&k.name)).collect()),
             list(settable.clone()),
             image("t"),
             image("excluded"),
         );
+        let upsert = counted(&merge, target, &stage, &on_key);
         let delete_gone =
             format!("delete from {} t using {stage} s where not s.present and {on_key}", target.only());
         let delete_all = format!(
@@ -153,7 +169,6 @@ impl Plan {
             },
             schema: source.schema.clone(),
             name: source.name.clone(),
-            stage,
             create_stage,
             fill_stage,
             delete_gone,

@@ -2,8 +2,6 @@
 //! something fails, decide what that means, back off, connect again. The work is in `setup.rs` (everything before
 //! streaming can begin) and `cycle.rs` (the loop).
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::cycle::{self, End};
@@ -24,7 +22,6 @@ use crate::subscription::{self, State, Subscription};
 pub struct Session {
     pub subscription: Subscription,
     pub names: Names,
-    pub encoding: String,
     pub source: Connection,
     pub target: Connection,
 }
@@ -63,7 +60,7 @@ pub fn live(id: i32) -> Result<(), Failure> {
     if !worker::claim(APPLY_CLASS, id, Duration::from_secs(10)) {
         return Ok(());
     }
-    let memory = Rc::new(RefCell::new(Memory::default()));
+    let mut memory = Memory::default();
     loop {
         let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else { return Ok(()) };
         if !subscription.enabled || subscription.state == State::Errored {
@@ -71,7 +68,6 @@ pub fn live(id: i32) -> Result<(), Failure> {
         }
         worker::set_title(&subscription.title("apply"));
         activity::report(Some("working"));
-        let mut memory = memory.borrow_mut();
         match session(&subscription, &mut memory) {
             Ok(End::Gone) => return Ok(()),
             Ok(End::Changed) => {}
@@ -97,7 +93,6 @@ fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trou
     let mut session = Session {
         subscription: subscription.clone(),
         names: Names::of(&subscription.name),
-        encoding,
         source,
         target,
     };

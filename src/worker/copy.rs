@@ -45,13 +45,15 @@ fn run(subscription: &Subscription, task: &Task, sides: &mut Option<(Connection,
         *sides = Some(connect(subscription)?);
     }
     let (source, target) = sides.as_mut().expect("connected just now");
+    let fingerprints = catalog::fingerprints(source, &[task.source_oid])?;
     let tables = catalog::tables(source)?;
     let table = tables
         .iter()
         .find(|t| t.oid == task.source_oid)
         .ok_or_else(|| Failure::new("42P01", format!("table with oid {} is gone from the source", task.source_oid)))?;
     let began = Instant::now();
-    let chunk = Chunk { id: task.id, uuid: &subscription.uuid, table };
+    let fingerprint = fingerprints.get(&task.source_oid);
+    let chunk = Chunk { id: task.id, uuid: &subscription.uuid, table, fingerprint };
     let flow = chunk::copy(&chunk, source, target, publisher(task.id))?;
     if let Err(failure) = chunk::analyze(table, target) {
         if failure.disconnected {

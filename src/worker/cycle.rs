@@ -9,7 +9,7 @@ use crate::catalog;
 use crate::drift;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::pg::worker::{self, COPY_CLASS, Kind};
 use crate::pg::{latch, liveness, server, xact};
 use crate::relation::{self, Relation};
@@ -93,22 +93,24 @@ fn due(last: &mut Option<Instant>, period: Duration) -> bool {
 
 impl<'a> Cycle<'a> {
     fn new(session: &'a mut Session) -> Result<Self, Trouble> {
+        let id = session.subscription.id;
+        let relations = xact::run(|| Ok(relation::of(id)))?;
+        let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
+        // before the tables themselves: a change in between is then noticed by the first batch
+        let fingerprints = catalog::fingerprints(&mut session.source, &oids)?;
         let source = catalog::tables(&mut session.source)?;
         let target = catalog::tables(&mut session.target)?;
         let mut cycle = Self {
             session,
-            relations: Vec::new(),
+            relations,
             source,
             target,
             plans: Vec::new(),
-            fingerprints: HashMap::new(),
+            fingerprints,
             sequences: Sequences::default(),
             meter: Meter::default(),
             recovered: false,
         };
-        cycle.relations = xact::run(|| Ok(relation::of(cycle.session.subscription.id)))?;
-        let oids: Vec<u32> = cycle.relations.iter().map(|r| r.oid).collect();
-        cycle.fingerprints = catalog::fingerprints(&mut cycle.session.source, &oids)?;
         let subscription = &cycle.session.subscription;
         let choice = Choice::parse(subscription.tables.as_deref(), subscription.exclude.as_deref())?;
         cycle.sequences.refresh(&mut cycle.session.source, &choice, &oids)?;
@@ -222,14 +224,14 @@ impl<'a> Cycle<'a> {
 
     /// One poll, and a batch if there is anything. Returns whether there is more to do at once.
     fn replay(&mut self, memory: &mut Memory) -> Result<bool, Trouble> {
-        let as_of = self.meter.now();
+        let as_of = meter::now();
         let session = &mut *self.session;
         let pending = replay::poll(&mut session.source, &session.names, &self.plans)?;
         if pending.is_empty() {
             self.completed(as_of)?;
             return Ok(false);
         }
-        let as_of = self.meter.now();
+        let as_of = meter::now();
         let outcome = replay::run(
             &mut replay::Sides { source: &mut session.source, target: &mut session.target },
             &session.names,

@@ -1,0 +1,34 @@
+-- Rights and documentation of the public functions. Runs last at CREATE EXTENSION.
+
+revoke all on function repl_check(text, text, text[], text[]) from public;
+revoke all on function repl_start(text, text, text, text[], text[], int, boolean, boolean) from public;
+revoke all on function repl_wait(text, text, interval) from public;
+revoke all on function repl_pause(text) from public;
+revoke all on function repl_resume(text) from public;
+revoke all on function repl_stop(text, boolean) from public;
+revoke all on function repl_alter(text, text, text, int) from public;
+
+comment on function repl_check(text, text, text[], text[]) is
+    'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
+    ' database); tables, exclude: patterns as for \dt. Returns severity (ok, warning, error), subject, message, and fix:'
+    ' SQL or a command to type. Superusers only.';
+comment on function repl_start(text, text, text, text[], text[], int, boolean, boolean) is
+    'Starts a migration and returns at once; background workers do the work. name: [a-z][a-z0-9_]{0,40}; source: connection'
+    ' string; target: connection string, null: this database; tables, exclude: patterns such as public.* or "Mixed"."Case",'
+    ' null: every user table; workers: copy workers, 1 to 64; copy_schema: import missing tables with pg_dump; copy_data:'
+    ' false takes the target''s rows as they are. Refuses with everything repl_check calls an error. Superusers only.';
+comment on function repl_wait(text, text, interval) is
+    'Waits until a subscription is ''copied'' (every table''s rows are on the target), ''streaming'' (every table ready) or'
+    ' ''caught_up'' (all that was committed on the source before the call is visible on the target). Errors: 57014 after'
+    ' timeout, 55000 when it cannot come true any more (paused, errored, no worker).';
+comment on function repl_pause(text) is
+    'Ends a subscription''s workers after the batch or chunk at hand. Changes keep being collected on the source.';
+comment on function repl_resume(text) is
+    'Lets a subscription (null: all) go on: after repl_pause, after an error, after a server restart without preload.'
+    ' Starts only what is missing; made for cron.schedule.';
+comment on function repl_stop(text, boolean) is
+    'Ends a subscription: workers, capture triggers and schema on the source, state here. The target''s data stays.'
+    ' drop_source_objects: false leaves the source alone, for one that is gone for good.';
+comment on function repl_alter(text, text, text, int) is
+    'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
+    ' Superusers only.';

@@ -1,0 +1,10 @@
+//! The SQL functions. Their arguments, errors and hints; what they set in motion is elsewhere. Comments and rights are in
+//! `sql/api.sql`, the views in `sql/views.sql`.
+
+mod alter;
+mod argument;
+mod check;
+mod pause;
+mod start;
+mod stop;
+mod wait;

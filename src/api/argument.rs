@@ -1,0 +1,51 @@
+//! Arguments, checked: what is wrong with one is said in its own words, with SQLSTATE and hint.
+
+use crate::failure::Failure;
+use crate::pg::{activity, server};
+
+/// Errors: 22004 for NULL.
+pub fn required<'a>(value: Option<&'a str>, argument: &str) -> Result<&'a str, Failure> {
+    value.ok_or_else(|| Failure::new("22004", format!("argument \"{argument}\" must not be NULL")))
+}
+
+/// Errors: 22004 for a NULL in the array.
+pub fn list(value: Option<Vec<Option<String>>>, argument: &str) -> Result<Option<Vec<String>>, Failure> {
+    value
+        .map(|items| items.into_iter().collect::<Option<Vec<String>>>())
+        .map(|list| {
+            list.ok_or_else(|| Failure::new("22004", format!("argument \"{argument}\" must not contain NULL")))
+        })
+        .transpose()
+}
+
+/// Errors: 22023 for a name we cannot make objects of.
+pub fn name(value: &str) -> Result<(), Failure> {
+    let mut chars = value.chars();
+    let first = chars.next().is_some_and(|c| c.is_ascii_lowercase());
+    let rest = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if first && rest && value.len() <= 41 {
+        return Ok(());
+    }
+    Err(Failure::new("22023", format!("invalid subscription name {value:?}"))
+        .hint("A name is a lower-case letter followed by at most 40 lower-case letters, digits or underscores."))
+}
+
+/// Errors: 22023 outside 1 to 64.
+pub fn workers(value: i32) -> Result<(), Failure> {
+    if (1..=64).contains(&value) {
+        return Ok(());
+    }
+    Err(Failure::new("22023", format!("argument \"workers\" is {value}, it must be between 1 and 64")))
+}
+
+/// For every function that takes a connection string: hides the statement from other eyes, refuses all but superusers.
+/// Errors: 42501.
+pub fn conninfo_allowed(function: &str) -> Result<(), Failure> {
+    activity::hide_statement(&format!("SELECT {function}(...)"));
+    if server::is_superuser() {
+        return Ok(());
+    }
+    Err(Failure::new("42501", format!("only superusers may call {function}"))
+        .detail("A connection string makes this server connect anywhere with its own identity.")
+        .hint("repl_pause, repl_resume, repl_wait and repl_stop can be granted to other roles with GRANT EXECUTE."))
+}

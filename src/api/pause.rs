@@ -1,0 +1,99 @@
+//! `repl_pause` and `repl_resume`.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, pg_extern, search_path};
+
+use super::argument;
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::pg::worker::{self, APPLY_CLASS, Kind};
+use crate::pg::{server, spi};
+use crate::relation;
+use crate::subscription::{self, State, Subscription};
+
+#[pg_extern(volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
+fn repl_pause(name: Option<&str>) -> Result<String, ErrorReport> {
+    server::refuse_read_only("repl_pause");
+    Ok(pause(argument::required(name, "name")?)?)
+}
+
+#[pg_extern(volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
+fn repl_resume(name: default!(Option<&str>, "NULL")) -> Result<String, ErrorReport> {
+    server::refuse_read_only("repl_resume");
+    Ok(resume(name)?)
+}
+
+fn pause(name: &str) -> Result<String, Failure> {
+    let subscription = subscription::by_name_locked(name)?;
+    if !subscription.enabled {
+        return Ok(format!("subscription \"{name}\" is paused already"));
+    }
+    spi::update(
+        "update decamp.subscription set enabled = false, retry_at = null where id = $1::int4",
+        &[Some(&subscription.id.to_string())],
+    );
+    event::record(Severity::Info, name, "subscription", "paused", None);
+    Ok(format!(
+        "subscription \"{name}\" pauses after the batch or chunk at hand; changes keep being collected on the source; \
+         to go on: SELECT repl_resume('{name}')"
+    ))
+}
+
+/// One subscription, or all.
+fn resume(name: Option<&str>) -> Result<String, Failure> {
+    let all = match name {
+        Some(name) => vec![subscription::by_name_locked(name)?],
+        None => subscription::all(),
+    };
+    if all.is_empty() {
+        return Ok("there is no subscription in this database".to_owned());
+    }
+    let mut lines = Vec::new();
+    for subscription in &all {
+        lines.push(resume_one(subscription)?);
+    }
+    Ok(lines.join("; "))
+}
+
+fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
+    let Subscription { id, name, .. } = subscription;
+    let stopped = subscription.state == State::Errored;
+    let forgiven = relation::forgive(*id);
+    if stopped {
+        // back to the earliest state that can be right: the apply worker moves on from there by what the tables say
+        let state = resumed_state(subscription);
+        subscription.clone().enter(state);
+        subscription::clear_failure(*id);
+    }
+    if !subscription.enabled {
+        spi::update("update decamp.subscription set enabled = true where id = $1::int4", &[Some(&id.to_string())]);
+    }
+    let running = worker::pids(APPLY_CLASS, *id);
+    if subscription.enabled && !stopped && !running.is_empty() {
+        running.iter().for_each(|pid| worker::wake(*pid));
+        if forgiven == 0 {
+            return Ok(format!("subscription \"{name}\" is running"));
+        }
+    } else {
+        worker::start(Kind::Apply, server::database_oid(), *id, name)?;
+    }
+    event::record(Severity::Info, name, "subscription", "resumed", None);
+    Ok(match forgiven {
+        0 => format!("subscription \"{name}\" resumed"),
+        n => format!("subscription \"{name}\" resumed, {n} stopped tables try again"),
+    })
+}
+
+fn resumed_state(subscription: &Subscription) -> State {
+    let relations = relation::of(subscription.id);
+    if relations.iter().any(|r| r.state == relation::State::Init) {
+        let imported = relations.iter().any(relation::Relation::is_captured);
+        if subscription.copy_schema && !imported { State::Importing } else { State::Installing }
+    } else if relations.iter().any(|r| r.state == relation::State::Copying) {
+        State::Copying
+    } else {
+        State::Catchup
+    }
+}

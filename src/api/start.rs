@@ -1,0 +1,145 @@
+//! `repl_start`.
+
+use pgrx::default;
+use pgrx::pg_extern;
+use pgrx::pg_sys::panic::ErrorReport;
+
+use super::argument;
+use crate::check::{self, Request, Severity};
+use crate::event;
+use crate::failure::Failure;
+use crate::libpq::Conninfo;
+use crate::pg::worker::{self, Kind};
+use crate::pg::{server, spi};
+use crate::relation;
+use crate::selection::Choice;
+use crate::subscription::{self, New};
+
+#[allow(clippy::too_many_arguments, reason = "the SQL function's arguments")]
+#[pg_extern(volatile, parallel_unsafe)]
+fn repl_start(
+    name: Option<&str>,
+    source: Option<&str>,
+    target: default!(Option<&str>, "NULL"),
+    tables: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
+    workers: default!(Option<i32>, "4"),
+    copy_schema: default!(Option<bool>, "true"),
+    copy_data: default!(Option<bool>, "true"),
+) -> Result<String, ErrorReport> {
+    argument::conninfo_allowed("repl_start")?;
+    server::refuse_read_only("repl_start");
+    let order = Order {
+        name: argument::required(name, "name")?,
+        source: argument::required(source, "source")?,
+        target,
+        tables: argument::list(tables, "tables")?,
+        exclude: argument::list(exclude, "exclude")?,
+        workers: workers.unwrap_or(4),
+        copy_schema: copy_schema.unwrap_or(true),
+        copy_data: copy_data.unwrap_or(true),
+    };
+    Ok(start(&order)?)
+}
+
+struct Order<'a> {
+    name: &'a str,
+    source: &'a str,
+    target: Option<&'a str>,
+    tables: Option<Vec<String>>,
+    exclude: Option<Vec<String>>,
+    workers: i32,
+    copy_schema: bool,
+    copy_data: bool,
+}
+
+/// Checks, writes the subscription and its tables down, registers the worker, which waits for our commit.
+fn start(order: &Order) -> Result<String, Failure> {
+    argument::name(order.name)?;
+    argument::workers(order.workers)?;
+    let source = Conninfo::parse(order.source, "source")?;
+    let choice = Choice::parse(order.tables.as_deref(), order.exclude.as_deref())?;
+    let owner = spi::read("select current_user as name", &[])[0].string("name");
+    let target = match order.target {
+        Some(text) => Conninfo::parse(text, "target")?,
+        None => subscription::local_target(&owner),
+    };
+    refuse_known(order.name)?;
+    let report = check::run(&Request {
+        source: &source,
+        target: &target,
+        helper: order.target.is_some(),
+        encoding: server::encoding(),
+        choice: &choice,
+        copy_schema: order.copy_schema,
+        copy_data: order.copy_data,
+        workers: order.workers,
+        name: Some(order.name),
+    });
+    refuse_errors(order.name, &report.findings)?;
+    let id = subscription::insert(&New {
+        name: order.name,
+        owner: &owner,
+        source: order.source,
+        source_shown: &source.shown(),
+        target: order.target,
+        target_shown: &target.shown(),
+        tables: order.tables.as_deref(),
+        exclude: order.exclude.as_deref(),
+        workers: order.workers,
+        copy_schema: order.copy_schema,
+        copy_data: order.copy_data,
+    });
+    for table in &report.taken {
+        relation::insert(id, table);
+    }
+    worker::start(Kind::Apply, server::database_oid(), id, order.name)?;
+    let bytes: i64 = report.taken.iter().map(|t| t.bytes).sum();
+    let line = format!(
+        "subscription \"{}\" started: {} tables, {}, {} copy workers; watch it with SELECT * FROM repl_status",
+        order.name,
+        report.taken.len(),
+        pretty(bytes),
+        order.workers
+    );
+    event::record(event::Severity::Info, order.name, "subscription", &line, None);
+    for warning in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
+        let detail = warning.fix.as_deref();
+        event::record(event::Severity::Warning, order.name, &warning.subject, &warning.message, detail);
+    }
+    Ok(line)
+}
+
+fn refuse_known(name: &str) -> Result<(), Failure> {
+    if spi::read("select 1 from decamp.subscription where name = $1", &[Some(name)]).is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new("42710", format!("subscription {name:?} already exists")).hint(format!(
+        "SELECT * FROM repl_status tells where it stands; SELECT repl_resume('{name}') lets it go on; SELECT \
+         repl_stop('{name}') ends it."
+    )))
+}
+
+/// One error for all that is wrong, with the SQLSTATE of the first.
+fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure> {
+    let errors: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Error).collect();
+    let Some(first) = errors.first() else { return Ok(()) };
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|f| match &f.fix {
+            Some(fix) => format!("{}: {}. To mend it: {fix}", f.subject, f.message),
+            None => format!("{}: {}.", f.subject, f.message),
+        })
+        .collect();
+    let message = match errors.len() {
+        1 => format!("subscription {name:?} cannot start: {}: {}", first.subject, first.message),
+        n => format!("subscription {name:?} cannot start: {n} errors"),
+    };
+    Err(Failure::new(first.sqlstate, message)
+        .detail(lines.join("\n"))
+        .hint("Nothing has been changed. SELECT * FROM repl_check(...) with the same arguments shows warnings too."))
+}
+
+fn pretty(bytes: i64) -> String {
+    spi::read("select pg_catalog.pg_size_pretty($1::int8) as size", &[Some(&bytes.to_string())])[0].string("size")
+}

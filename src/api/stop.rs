@@ -1,0 +1,143 @@
+//! `repl_stop`.
+
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, pg_extern, search_path};
+
+use super::argument;
+use crate::applied;
+use crate::capture::{self, Names};
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::libpq::{Connection, Role};
+use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
+use crate::pg::{latch, report, server, spi};
+use crate::retry::Backoff;
+use crate::subscription::{self, Subscription};
+
+#[pg_extern(volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
+fn repl_stop(
+    name: Option<&str>,
+    drop_source_objects: default!(Option<bool>, "true"),
+) -> Result<String, ErrorReport> {
+    server::refuse_read_only("repl_stop");
+    Ok(stop(argument::required(name, "name")?, drop_source_objects.unwrap_or(true))?)
+}
+
+/// The order matters: nothing of ours may write any more when the source's objects go; should anything fail, the
+/// subscription is still there and its worker, restarted by the postmaster, goes on.
+fn stop(name: &str, drop_source_objects: bool) -> Result<String, Failure> {
+    let subscription = subscription::by_name_locked(name)?;
+    end_workers(subscription.id)?;
+    let removed = if drop_source_objects { Some(clean_source(&subscription)?) } else { None };
+    if let Err(failure) = clean_target(&subscription) {
+        report::notice(&format!(
+            "decamp.applied on the target still names this subscription, which does no harm: {}",
+            failure.line()
+        ));
+    }
+    spi::update("delete from decamp.subscription where id = $1::int4", &[Some(&subscription.id.to_string())]);
+    let line = match removed {
+        Some(tables) => format!(
+            "subscription \"{name}\" stopped: capture removed from {tables} tables of the source, the target's data stays"
+        ),
+        None => format!(
+            "subscription \"{name}\" stopped: the target's data stays; the source still has schema {} and the capture \
+             triggers (there: DROP SCHEMA {} CASCADE)",
+            subscription.schema(),
+            subscription.schema()
+        ),
+    };
+    event::record(Severity::Info, name, "subscription", &line, None);
+    Ok(line)
+}
+
+/// Ends the workers and waits until they are gone. The apply worker that the postmaster starts anew waits for the row
+/// we have locked.
+fn end_workers(subscription: i32) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let running = || {
+        let mut pids = worker::pids(APPLY_CLASS, subscription);
+        pids.extend(worker::pids(COPY_CLASS, subscription));
+        pids
+    };
+    let mut asked: Vec<i64> = Vec::new();
+    loop {
+        let pids = running();
+        for pid in pids.iter().filter(|pid| !asked.contains(pid)) {
+            spi::read("select pg_catalog.pg_terminate_backend($1::int4)", &[Some(&pid.to_string())]);
+        }
+        // a worker that came after is a restarted one: it waits for our lock on the row, and does nothing before
+        let first = asked.is_empty();
+        if first {
+            asked = pids.clone();
+        }
+        if !pids.iter().any(|pid| asked.contains(pid)) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new("57P03", "the subscription's workers do not end")
+                .detail(format!("Process ids: {pids:?}."))
+                .hint("Look at them in pg_stat_activity; then call repl_stop again."));
+        }
+        latch::wait(Duration::from_millis(50));
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Removes every trace from the source: triggers first, one table per transaction, then our schema. How many tables.
+fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
+    let way_out = |failure: Failure| {
+        let hint = format!(
+            "Call repl_stop again when the source can be reached; if it is gone for good: SELECT repl_stop('{}', \
+             drop_source_objects => false);",
+            subscription.name
+        );
+        if failure.disconnected { failure.hint(hint) } else { failure }
+    };
+    let info = subscription.source_info()?;
+    let mut source = Connection::open(&info, Role::Source, &server::encoding(), &subscription.title("stop"))
+        .map_err(way_out)?;
+    let names = Names::of(&subscription.name);
+    if !capture::own(&mut source, &names, &subscription.uuid)? {
+        return Ok(0);
+    }
+    let tables = capture::triggers_by_table(&mut source, &names).map_err(way_out)?;
+    let count = tables.len();
+    for (oid, table, triggers) in tables {
+        remove_patiently(&mut source, oid, &table, &triggers).map_err(way_out)?;
+    }
+    capture::drop_schema(&mut source, &names).map_err(way_out)?;
+    Ok(count)
+}
+
+fn remove_patiently(source: &mut Connection, oid: u32, table: &str, triggers: &[String]) -> Result<(), Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut backoff = Backoff::default();
+    loop {
+        let failure = match capture::remove(source, table, triggers) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        if !matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01") {
+            return Err(failure);
+        }
+        if Instant::now() >= deadline {
+            let who = capture::blockers(source, oid)?;
+            return Err(Failure::new("55P03", format!("cannot lock {table} to drop its capture triggers"))
+                .at(source.origin())
+                .detail(format!("In the way: {}.", if who.is_empty() { "unknown" } else { &who }))
+                .hint("End those transactions or wait for them, then call repl_stop again."));
+        }
+        latch::wait(backoff.next());
+    }
+}
+
+fn clean_target(subscription: &Subscription) -> Result<(), Failure> {
+    let info = subscription.target_info()?;
+    let mut target = Connection::open(&info, Role::TargetLook, &server::encoding(), &subscription.title("stop"))?;
+    applied::forget(&mut target, &subscription.uuid, subscription.target.is_some())
+}

@@ -31,7 +31,11 @@ build)
     exec cargo build --release --package pg_decamp "${options[@]}"
     ;;
 install)
-    [[ -w $("$pg_config" --pkglibdir) ]] || options+=(--sudo)
+    library=$("$pg_config" --pkglibdir)/pg_decamp.so
+    as_root=()
+    [[ -w $("$pg_config" --pkglibdir) ]] || { options+=(--sudo); as_root=(sudo); }
+    # cargo-pgrx writes into the file that is there, and servers that run have it mapped: give them a file of their own
+    "${as_root[@]}" rm -f "$library"
     exec cargo pgrx install --release --pg-config "$pg_config" "${options[@]}"
     ;;
 *)

@@ -24,7 +24,9 @@ pub struct Names {
 
 impl Names {
     pub fn of(subscription: &str) -> Self {
-        Self { subscription: subscription.to_owned() }
+        Self {
+            subscription: subscription.to_owned(),
+        }
     }
 
     /// Unquoted.
@@ -55,7 +57,10 @@ const EVENTS: [&str; 5] = ["insert", "update", "delete", "rekey", "truncate"];
 pub fn prepare(source: &mut Connection, names: &Names, uuid: &str) -> Result<(), Failure> {
     let sql = fill(
         include_str!("../sql/source/schema.sql"),
-        &[("schema", &ident(&names.schema())), ("uuid", &literal(uuid))],
+        &[
+            ("schema", &ident(&names.schema())),
+            ("uuid", &literal(uuid)),
+        ],
     );
     source.batch(&format!("begin; {sql} commit"))?;
     own(source, names, uuid).map(|_| ())
@@ -72,7 +77,13 @@ pub fn own(source: &mut Connection, names: &Names, uuid: &str) -> Result<bool, F
     if !present {
         return Ok(false);
     }
-    let origin = source.query(&format!("select subscription::text as uuid from {}", qualified(&schema, "origin")), &[])?;
+    let origin = source.query(
+        &format!(
+            "select subscription::text as uuid from {}",
+            qualified(&schema, "origin")
+        ),
+        &[],
+    )?;
     if origin.iter().any(|row| row.text("uuid") == uuid) {
         return Ok(true);
     }
@@ -108,8 +119,12 @@ pub fn install(source: &mut Connection, names: &Names, table: &Table) -> Result<
         return Ok(());
     }
     let seconds = LOCK_TIMEOUT.as_secs();
-    let key: Vec<String> =
-        table.key.iter().enumerate().map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1)).collect();
+    let key: Vec<String> = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1))
+        .collect();
     let segment = names.segment(table.oid);
     let before = format!(
         "begin; set local lock_timeout = '{seconds}s'; \
@@ -130,7 +145,11 @@ pub fn install(source: &mut Connection, names: &Names, table: &Table) -> Result<
         "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
         table.only()
     );
-    let triggers = format!("{}; {} commit", triggers(names, table), truncate_triggers(source, names, table)?);
+    let triggers = format!(
+        "{}; {} commit",
+        triggers(names, table),
+        truncate_triggers(source, names, table)?
+    );
     for step in [before, locked, triggers] {
         if let Err(failure) = source.batch(&step) {
             source.rollback();
@@ -142,7 +161,12 @@ pub fn install(source: &mut Connection, names: &Names, table: &Table) -> Result<
 
 fn triggers(names: &Names, table: &Table) -> String {
     let key = |prefix: &str| {
-        table.key.iter().map(|k| format!("{prefix}.{}", ident(&k.name))).collect::<Vec<_>>().join(", ")
+        table
+            .key
+            .iter()
+            .map(|k| format!("{prefix}.{}", ident(&k.name)))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let file = match table.capture() {
         Capture::Statement => include_str!("../sql/source/capture_statement.sql"),
@@ -173,13 +197,21 @@ fn triggers(names: &Names, table: &Table) -> String {
 }
 
 /// For a row-captured table: on the table itself and, unlike row triggers, on each partition.
-fn truncate_triggers(source: &mut Connection, names: &Names, table: &Table) -> Result<String, Failure> {
+fn truncate_triggers(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+) -> Result<String, Failure> {
     if table.capture() == Capture::Statement {
         return Ok(String::new());
     }
     let mut members = vec![table.qualified()];
     if table.kind == Kind::Partitioned {
-        members.extend(partitions(source, table.oid)?.iter().map(|row| qualified(row.text("schema"), row.text("name"))));
+        members.extend(
+            partitions(source, table.oid)?
+                .iter()
+                .map(|row| qualified(row.text("schema"), row.text("name"))),
+        );
     }
     Ok(members
         .iter()
@@ -197,7 +229,10 @@ fn truncate_triggers(source: &mut Connection, names: &Names, table: &Table) -> R
 }
 
 fn partitions(source: &mut Connection, root: u32) -> Result<Vec<Row>, Failure> {
-    source.query(include_str!("../sql/source/partitions.sql"), &[Some(&root.to_string())])
+    source.query(
+        include_str!("../sql/source/partitions.sql"),
+        &[Some(&root.to_string())],
+    )
 }
 
 fn is_installed(source: &mut Connection, names: &Names, table: &Table) -> Result<bool, Failure> {
@@ -217,17 +252,29 @@ pub enum Gap {
     /// triggers are dropped or disabled: changes were missed
     Broken(u32),
     /// a partition that came later has no TRUNCATE trigger yet
-    Partition { root: u32, schema: String, name: String },
+    Partition {
+        root: u32,
+        schema: String,
+        name: String,
+    },
 }
 
 /// Compares the triggers on the source with what `tables` (oid, whether partitioned) must have.
-pub fn gaps(source: &mut Connection, names: &Names, tables: &[(u32, bool)]) -> Result<Vec<Gap>, Failure> {
-    let rows = source.query(include_str!("../sql/source/triggers.sql"), &[Some(&names.schema())])?;
+pub fn gaps(
+    source: &mut Connection,
+    names: &Names,
+    tables: &[(u32, bool)],
+) -> Result<Vec<Gap>, Failure> {
+    let rows = source.query(
+        include_str!("../sql/source/triggers.sql"),
+        &[Some(&names.schema())],
+    )?;
     let mut gaps = Vec::new();
     for (oid, partitioned) in tables {
         let sound = |event: &str| {
             let wanted = names.trigger(event);
-            rows.iter().any(|r| r.oid("oid") == *oid && r.text("trigger") == wanted && r.flag("enabled"))
+            rows.iter()
+                .any(|r| r.oid("oid") == *oid && r.text("trigger") == wanted && r.flag("enabled"))
         };
         if !EVENTS.iter().all(|event| sound(event)) {
             gaps.push(Gap::Broken(*oid));
@@ -236,9 +283,15 @@ pub fn gaps(source: &mut Connection, names: &Names, tables: &[(u32, bool)]) -> R
         if *partitioned {
             let wanted = names.trigger("truncate");
             for row in partitions(source, *oid)? {
-                let there = rows.iter().any(|r| r.oid("oid") == row.oid("oid") && r.text("trigger") == wanted);
+                let there = rows
+                    .iter()
+                    .any(|r| r.oid("oid") == row.oid("oid") && r.text("trigger") == wanted);
                 if !there {
-                    gaps.push(Gap::Partition { root: *oid, schema: row.string("schema"), name: row.string("name") });
+                    gaps.push(Gap::Partition {
+                        root: *oid,
+                        schema: row.string("schema"),
+                        name: row.string("name"),
+                    });
                 }
             }
         }
@@ -263,7 +316,9 @@ pub fn install_on_partition(
             ("function_truncate", &names.function(root, "_truncate")),
         ],
     );
-    let result = source.batch(&format!("begin; set local lock_timeout = '{seconds}s'; {sql} commit"));
+    let result = source.batch(&format!(
+        "begin; set local lock_timeout = '{seconds}s'; {sql} commit"
+    ));
     if result.is_err() {
         source.rollback();
     }
@@ -271,14 +326,24 @@ pub fn install_on_partition(
 }
 
 /// Tables that carry our triggers: oid, schema, name and trigger names, partitions' clones left out.
-pub fn triggers_by_table(source: &mut Connection, names: &Names) -> Result<Vec<(u32, String, Vec<String>)>, Failure> {
-    let rows = source.query(include_str!("../sql/source/triggers.sql"), &[Some(&names.schema())])?;
+pub fn triggers_by_table(
+    source: &mut Connection,
+    names: &Names,
+) -> Result<Vec<(u32, String, Vec<String>)>, Failure> {
+    let rows = source.query(
+        include_str!("../sql/source/triggers.sql"),
+        &[Some(&names.schema())],
+    )?;
     let mut tables: Vec<(u32, String, Vec<String>)> = Vec::new();
     for row in rows.iter().filter(|row| !row.flag("inherited")) {
         let oid = row.oid("oid");
         match tables.last_mut() {
             Some((last, _, triggers)) if *last == oid => triggers.push(row.string("trigger")),
-            _ => tables.push((oid, qualified(row.text("schema"), row.text("name")), vec![row.string("trigger")])),
+            _ => tables.push((
+                oid,
+                qualified(row.text("schema"), row.text("name")),
+                vec![row.string("trigger")],
+            )),
         }
     }
     Ok(tables)
@@ -287,8 +352,10 @@ pub fn triggers_by_table(source: &mut Connection, names: &Names) -> Result<Vec<(
 /// Removes our triggers from one table. Errors: 55P03 when the lock was not to be had in time; nothing is changed then.
 pub fn remove(source: &mut Connection, table: &str, triggers: &[String]) -> Result<(), Failure> {
     let seconds = LOCK_TIMEOUT.as_secs();
-    let drops: String =
-        triggers.iter().map(|t| format!("drop trigger if exists {} on {table}; ", ident(t))).collect();
+    let drops: String = triggers
+        .iter()
+        .map(|t| format!("drop trigger if exists {} on {table}; ", ident(t)))
+        .collect();
     let result = source.batch(&format!(
         "begin; set local lock_timeout = '{seconds}s'; set local statement_timeout = '{seconds}s'; {drops} commit"
     ));
@@ -300,11 +367,21 @@ pub fn remove(source: &mut Connection, table: &str, triggers: &[String]) -> Resu
 
 /// Drops our schema on the source; no user table is locked by it, its triggers are gone already.
 pub fn drop_schema(source: &mut Connection, names: &Names) -> Result<(), Failure> {
-    source.batch(&format!("drop schema if exists {} cascade", ident(&names.schema())))
+    source.batch(&format!(
+        "drop schema if exists {} cascade",
+        ident(&names.schema())
+    ))
 }
 
 /// Who stands in the way of locking a table, in words; empty when nobody does any more or it is not for us to see.
 pub fn blockers(source: &mut Connection, oid: u32) -> Result<String, Failure> {
-    let rows = source.query(include_str!("../sql/source/blockers.sql"), &[Some(&oid.to_string())])?;
-    Ok(rows.iter().map(|row| row.text("who")).collect::<Vec<_>>().join("; "))
+    let rows = source.query(
+        include_str!("../sql/source/blockers.sql"),
+        &[Some(&oid.to_string())],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| row.text("who"))
+        .collect::<Vec<_>>()
+        .join("; "))
 }

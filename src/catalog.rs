@@ -14,13 +14,18 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
     let at: HashMap<u32, usize> = tables.iter().enumerate().map(|(i, t)| (t.oid, i)).collect();
     let mut keys: HashMap<u32, Vec<(i64, KeyColumn)>> = HashMap::new();
     for row in connection.query(include_str!("../sql/source/columns.sql"), &[])? {
-        let Some(&i) = at.get(&row.oid("oid")) else { continue };
+        let Some(&i) = at.get(&row.oid("oid")) else {
+            continue;
+        };
         tables[i].columns.push(column(&row));
         if let Some(place) = row.opt_int("key_place") {
             tables[i].deferrable_key |= row.flag("deferrable");
             keys.entry(row.oid("oid")).or_default().push((
                 place,
-                KeyColumn { name: row.string("name"), equality: row.string("equality") },
+                KeyColumn {
+                    name: row.string("name"),
+                    equality: row.string("equality"),
+                },
             ));
         }
     }
@@ -49,7 +54,9 @@ fn table(row: &Row) -> Table {
             _ => Kind::Ordinary,
         },
         unlogged: row.text("persistence") == "u",
-        root: row.opt_int("root").map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
+        root: row
+            .opt_int("root")
+            .map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
         inherits: row.flag("inherits"),
         owned: row.flag("owned"),
         owner: row.string("owner"),
@@ -96,18 +103,28 @@ pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> 
             schema: row.string("schema"),
             name: row.string("name"),
             increment: row.int("increment"),
-            owner: row.opt_int("owner_oid").map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
+            owner: row
+                .opt_int("owner_oid")
+                .map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
             readable: row.flag("readable"),
         })
         .collect())
 }
 
 /// The fingerprint of each table's columns, as the open transaction sees them.
-pub fn fingerprints(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32, String>, Failure> {
+pub fn fingerprints(
+    connection: &mut Connection,
+    oids: &[u32],
+) -> Result<HashMap<u32, String>, Failure> {
     let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
-    let rows = connection
-        .query(include_str!("../sql/source/fingerprint.sql"), &[Some(&crate::quote::array(&oids))])?;
-    Ok(rows.iter().map(|row| (row.oid("oid"), row.string("fingerprint"))).collect())
+    let rows = connection.query(
+        include_str!("../sql/source/fingerprint.sql"),
+        &[Some(&crate::quote::array(&oids))],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.oid("oid"), row.string("fingerprint")))
+        .collect())
 }
 
 /// The failure of a table whose columns are not what they were when its statements were made: passes by looking again.

@@ -36,9 +36,15 @@ pub fn copy(
         target.rollback();
         return Ok(None);
     }
-    source.batch("begin isolation level repeatable read, read only").map_err(during)?;
+    source
+        .batch("begin isolation level repeatable read, read only")
+        .map_err(during)?;
     let oid = chunk.table.oid;
-    if catalog::fingerprints(source, &[oid]).map_err(during)?.get(&oid) != chunk.fingerprint {
+    if catalog::fingerprints(source, &[oid])
+        .map_err(during)?
+        .get(&oid)
+        != chunk.fingerprint
+    {
         return Err(catalog::changed(&what));
     }
     let (out_sql, in_sql) = statements(chunk.table);

@@ -13,7 +13,11 @@ pub struct Difference {
 }
 
 fn fatal(message: String, fix: String) -> Difference {
-    Difference { fatal: true, message, fix }
+    Difference {
+        fatal: true,
+        message,
+        fix,
+    }
 }
 
 /// All differences that matter to copy and replay. Column order does not; extra columns of the target keep their defaults.
@@ -25,7 +29,10 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
         match target.column(&column.name) {
             None => found.push(fatal(
                 format!("column {name} is missing on the target"),
-                format!("ALTER TABLE {table} ADD COLUMN {name} {};", column.type_name),
+                format!(
+                    "ALTER TABLE {table} ADD COLUMN {name} {};",
+                    column.type_name
+                ),
             )),
             Some(other) if other.generated => found.push(fatal(
                 format!("column {name} is generated on the target but stored on the source"),
@@ -37,7 +44,10 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
                     "column {name} is {} on the source and {} on the target",
                     column.type_name, other.type_name
                 ),
-                fix: format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE {};", column.type_name),
+                fix: format!(
+                    "ALTER TABLE {table} ALTER COLUMN {name} TYPE {};",
+                    column.type_name
+                ),
             }),
             Some(_) => {}
         }
@@ -55,12 +65,21 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
     if !same_key(source, target) && !source.key.is_empty() {
         let columns: Vec<String> = source.key.iter().map(|k| quote::ident(&k.name)).collect();
         found.push(fatal(
-            format!("the target has no primary key or unique index on ({})", columns.join(", ")),
-            format!("ALTER TABLE {table} ADD PRIMARY KEY ({});", columns.join(", ")),
+            format!(
+                "the target has no primary key or unique index on ({})",
+                columns.join(", ")
+            ),
+            format!(
+                "ALTER TABLE {table} ADD PRIMARY KEY ({});",
+                columns.join(", ")
+            ),
         ));
     }
     if target.kind == Kind::Foreign {
-        found.push(fatal("it is a foreign table on the target".into(), format!("DROP FOREIGN TABLE {table};")));
+        found.push(fatal(
+            "it is a foreign table on the target".into(),
+            format!("DROP FOREIGN TABLE {table};"),
+        ));
     }
     found
 }

@@ -21,10 +21,22 @@ impl Severity {
 }
 
 /// Records in the current transaction.
-pub fn record(severity: Severity, subscription: &str, subject: &str, message: &str, detail: Option<&str>) {
+pub fn record(
+    severity: Severity,
+    subscription: &str,
+    subject: &str,
+    message: &str,
+    detail: Option<&str>,
+) {
     spi::update(
         "insert into decamp.event (subscription, severity, subject, message, detail) values ($1, $2, $3, $4, $5)",
-        &[Some(subscription), Some(severity.as_str()), Some(subject), Some(message), detail],
+        &[
+            Some(subscription),
+            Some(severity.as_str()),
+            Some(subject),
+            Some(message),
+            detail,
+        ],
     );
     report::log(&format!("{subscription}: {subject}: {message}"));
 }
@@ -35,5 +47,11 @@ pub fn record_failure(subscription: &str, subject: &str, failure: &Failure) {
     if let Some(hint) = &failure.hint {
         detail = format!("{detail}. {hint}");
     }
-    record(Severity::Error, subscription, subject, &failure.line(), Some(&detail));
+    record(
+        Severity::Error,
+        subscription,
+        subject,
+        &failure.line(),
+        Some(&detail),
+    );
 }

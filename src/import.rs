@@ -2,7 +2,7 @@
 //! triggers are not in it. What fails is told in events and does not stop the rest; whether every table that is to be
 //! copied is there afterwards is checked by the caller.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::failure::Failure;
 use crate::libpq::Conninfo;
@@ -36,18 +36,36 @@ pub fn run(import: &Import) -> Result<Vec<Failed>, Failure> {
     result
 }
 
-fn dump_and_restore(import: &Import, bindir: &Path, dump: &PathBuf, list: &PathBuf) -> Result<Vec<Failed>, Failure> {
+fn dump_and_restore(
+    import: &Import,
+    bindir: &Path,
+    dump: &Path,
+    list: &Path,
+) -> Result<Vec<Failed>, Failure> {
     let path = |p: &Path| p.to_string_lossy().into_owned();
     let (pg_dump, pg_restore) = (bindir.join("pg_dump"), bindir.join("pg_restore"));
 
     let mut arguments: Vec<String> = [
-        "--schema-only", "--format=custom", "--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions",
-        "--no-password", "--lock-wait-timeout=30s", "--exclude-schema=decamp", "--exclude-schema=decamp_*",
+        "--schema-only",
+        "--format=custom",
+        "--no-owner",
+        "--no-privileges",
+        "--no-publications",
+        "--no-subscriptions",
+        "--no-password",
+        "--lock-wait-timeout=30s",
+        "--exclude-schema=decamp",
+        "--exclude-schema=decamp_*",
     ]
     .map(str::to_owned)
     .to_vec();
     arguments.push(format!("--file={}", path(dump)));
-    arguments.extend(import.left_out.iter().map(|t| format!("--exclude-table={}", t.qualified())));
+    arguments.extend(
+        import
+            .left_out
+            .iter()
+            .map(|t| format!("--exclude-table={}", t.qualified())),
+    );
     arguments.push(format!("--dbname={}", import.source.shown()));
     let done = program::run(&pg_dump, &arguments, &import.source.environment(), dump)?;
     if !done.status.success() {
@@ -70,8 +88,17 @@ fn dump_and_restore(import: &Import, bindir: &Path, dump: &PathBuf, list: &PathB
     ];
     let done = program::run(&pg_restore, &arguments, &import.target.environment(), list)?;
     let failed = failed_statements(&done.stderr);
-    if !done.status.success() && failed.is_empty() && !done.stderr.contains("warning: errors ignored on restore") {
-        return Err(Failure::new("58000", format!("pg_restore failed: {}", done.stderr.trim().replace('\n', " "))));
+    if !done.status.success()
+        && failed.is_empty()
+        && !done.stderr.contains("warning: errors ignored on restore")
+    {
+        return Err(Failure::new(
+            "58000",
+            format!(
+                "pg_restore failed: {}",
+                done.stderr.trim().replace('\n', " ")
+            ),
+        ));
     }
     Ok(failed)
 }

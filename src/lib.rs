@@ -2,7 +2,9 @@
 //! replication. This file is the table of contents; the words are those of the README, "How it works".
 
 #[cfg(not(panic = "unwind"))]
-compile_error!("pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it");
+compile_error!(
+    "pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it"
+);
 
 // what people call
 mod api;
@@ -10,10 +12,10 @@ mod api;
 mod worker;
 
 // the steps of a migration, in their order
-mod check;
-mod import;
 mod capture;
+mod check;
 mod chunk;
+mod import;
 mod replay;
 mod sequence;
 

@@ -1,14 +1,14 @@
 //! Connections to source and target: the only module that touches libpq. Non-blocking throughout; every wait is on socket
 //! and latch, so cancel, terminate, shutdown and the postmaster's death are obeyed at once.
 
-mod conninfo;
 mod connection;
+mod conninfo;
 mod copy;
 mod probe;
 mod raw;
 mod session;
 
-pub use conninfo::Conninfo;
 pub use connection::Connection;
+pub use conninfo::Conninfo;
 pub use copy::{Flow, pump};
 pub use session::Role;

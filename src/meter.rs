@@ -32,7 +32,9 @@ pub struct Reading {
 
 /// This server's clock, in microseconds since 1970.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is past 1970");
     i64::try_from(since.as_micros()).expect("microseconds since 1970 fit 63 bits")
 }
 
@@ -52,7 +54,10 @@ impl Meter {
 
     /// Whether it is time to publish.
     pub fn due(&mut self, at_once: bool) -> bool {
-        let due = at_once || self.published.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY);
+        let due = at_once
+            || self
+                .published
+                .is_none_or(|at| at.elapsed() >= PUBLISH_EVERY);
         if due {
             self.published = Some(Instant::now());
         }
@@ -68,7 +73,8 @@ impl Meter {
             }
             return true;
         }
-        self.counted.is_none_or(|(at, took)| at.elapsed() >= COUNT_EVERY.max(took * COUNT_SHARE))
+        self.counted
+            .is_none_or(|(at, took)| at.elapsed() >= COUNT_EVERY.max(took * COUNT_SHARE))
     }
 
     pub fn counted(&mut self, backlog: i64, took: Duration) {
@@ -77,7 +83,11 @@ impl Meter {
     }
 
     pub fn read(&mut self) -> Reading {
-        while self.batches.front().is_some_and(|(at, _)| at.elapsed() > WINDOW) {
+        while self
+            .batches
+            .front()
+            .is_some_and(|(at, _)| at.elapsed() > WINDOW)
+        {
             self.batches.pop_front();
         }
         let rows: u64 = self.batches.iter().map(|(_, n)| n).sum();

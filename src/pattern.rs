@@ -56,7 +56,11 @@ impl Pattern {
         if !parts.is_empty() {
             return Err(malformed("more than schema and name"));
         }
-        Ok(Self { text: text.to_owned(), schema, name })
+        Ok(Self {
+            text: text.to_owned(),
+            schema,
+            name,
+        })
     }
 
     pub fn parse_all(texts: &[String]) -> Result<Vec<Self>, Failure> {
@@ -109,7 +113,9 @@ mod tests {
     use super::*;
 
     fn hit(pattern: &str, schema: &str, name: &str) -> bool {
-        Pattern::parse(pattern).expect("a valid pattern").matches(schema, name)
+        Pattern::parse(pattern)
+            .expect("a valid pattern")
+            .matches(schema, name)
     }
 
     #[test]

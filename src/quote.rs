@@ -51,7 +51,10 @@ mod tests {
 
     #[test]
     fn arrays_escape_their_items() {
-        assert_eq!(array(&["a", "b\"c", "d\\e", ""]), r#"{"a","b\"c","d\\e",""}"#);
+        assert_eq!(
+            array(&["a", "b\"c", "d\\e", ""]),
+            r#"{"a","b\"c","d\\e",""}"#
+        );
         assert_eq!(array::<&str>(&[]), "{}");
     }
 }

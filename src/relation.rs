@@ -40,10 +40,17 @@ impl State {
     }
 
     fn parse(text: &str) -> Self {
-        [Self::Init, Self::Copying, Self::Copied, Self::Catchup, Self::Ready, Self::Errored]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .unwrap_or_else(|| panic!("the check constraint allows no table state {text:?}"))
+        [
+            Self::Init,
+            Self::Copying,
+            Self::Copied,
+            Self::Catchup,
+            Self::Ready,
+            Self::Errored,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .unwrap_or_else(|| panic!("the check constraint allows no table state {text:?}"))
     }
 
     /// Its deltas may be replayed.
@@ -128,7 +135,11 @@ fn read(row: &Row) -> Relation {
 pub fn enter(subscription: i32, oid: u32, state: State) {
     spi::update(
         "update decamp.relation set state = $3 where subscription_id = $1::int4 and source_oid = $2::oid",
-        &[Some(&subscription.to_string()), Some(&oid.to_string()), Some(state.as_str())],
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(state.as_str()),
+        ],
     );
 }
 
@@ -200,6 +211,10 @@ pub fn set_backlogs(subscription: i32, backlogs: &[(u32, i64)]) {
          left join rows from (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::int8[])) b(oid, n) on b.oid = o.source_oid \
          where r.subscription_id = $1::int4 and o.subscription_id = r.subscription_id \
            and o.source_oid = r.source_oid and r.backlog <> coalesce(b.n, 0)",
-        &[Some(&subscription.to_string()), Some(&quote::array(&oids)), Some(&quote::array(&counts))],
+        &[
+            Some(&subscription.to_string()),
+            Some(&quote::array(&oids)),
+            Some(&quote::array(&counts)),
+        ],
     );
 }

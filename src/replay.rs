@@ -29,7 +29,10 @@ impl Pending {
 /// One statement over all segments; cheap when they are empty.
 pub fn poll(source: &mut Connection, names: &Names, plans: &[Plan]) -> Result<Pending, Failure> {
     if plans.is_empty() {
-        return Ok(Pending { oids: Vec::new(), truncated: false });
+        return Ok(Pending {
+            oids: Vec::new(),
+            truncated: false,
+        });
     }
     let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
     let mut parts = vec![format!(
@@ -37,23 +40,38 @@ pub fn poll(source: &mut Connection, names: &Names, plans: &[Plan]) -> Result<Pe
         names.truncation(),
         oids.join(","),
     )];
-    parts.extend(
-        plans.iter().map(|p| format!("select {}::int8 where exists (select 1 from {})", p.oid, p.segment)),
-    );
+    parts.extend(plans.iter().map(|p| {
+        format!(
+            "select {}::int8 where exists (select 1 from {})",
+            p.oid, p.segment
+        )
+    }));
     let rows = source.query(&parts.join(" union all "), &[])?;
-    let mut pending = Pending { oids: rows.iter().map(|row| row.oid("oid")).collect(), truncated: false };
+    let mut pending = Pending {
+        oids: rows.iter().map(|row| row.oid("oid")).collect(),
+        truncated: false,
+    };
     pending.truncated = pending.oids.contains(&0);
     pending.oids.retain(|oid| *oid != 0);
     Ok(pending)
 }
 
 /// Counts the deltas of each segment; those without any are left out.
-pub fn backlogs(source: &mut Connection, names: &Names, oids: &[u32]) -> Result<Vec<(u32, i64)>, Failure> {
+pub fn backlogs(
+    source: &mut Connection,
+    names: &Names,
+    oids: &[u32],
+) -> Result<Vec<(u32, i64)>, Failure> {
     let mut counts = Vec::new();
     for group in oids.chunks(200) {
         let parts: Vec<String> = group
             .iter()
-            .map(|oid| format!("select {oid}::int8 as oid, count(*) as n from {}", names.segment(*oid)))
+            .map(|oid| {
+                format!(
+                    "select {oid}::int8 as oid, count(*) as n from {}",
+                    names.segment(*oid)
+                )
+            })
             .collect();
         for row in source.query(&parts.join(" union all "), &[])? {
             if row.int("n") > 0 {

@@ -63,16 +63,29 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_again() {
-        for state in ["08006", "40001", "40P01", "53300", "55P03", "57P01", "57014", "58030", "25006"] {
-            assert_eq!(verdict(&Failure::new(state, "x")), Verdict::Retry, "{state}");
+        for state in [
+            "08006", "40001", "40P01", "53300", "55P03", "57P01", "57014", "58030", "25006",
+        ] {
+            assert_eq!(
+                verdict(&Failure::new(state, "x")),
+                Verdict::Retry,
+                "{state}"
+            );
         }
-        assert_eq!(verdict(&Failure::lost(Origin::Source, "gone")), Verdict::Retry);
+        assert_eq!(
+            verdict(&Failure::lost(Origin::Source, "gone")),
+            Verdict::Retry
+        );
     }
 
     #[test]
     fn what_concerns_a_table_stops_that_table() {
         for state in ["23505", "23502", "42703", "42501", "22P02", "0A000"] {
-            assert_eq!(verdict(&Failure::new(state, "x")), Verdict::Quarantine, "{state}");
+            assert_eq!(
+                verdict(&Failure::new(state, "x")),
+                Verdict::Quarantine,
+                "{state}"
+            );
         }
     }
 
@@ -87,7 +100,10 @@ mod tests {
     fn waiting_grows_up_to_the_cap_and_starts_again() {
         let mut backoff = Backoff::default();
         let waits: Vec<u64> = (0..9).map(|_| backoff.next().as_millis() as u64).collect();
-        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(
+            waits,
+            [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]
+        );
         backoff.reset();
         assert_eq!(backoff.next(), Duration::from_millis(500));
     }

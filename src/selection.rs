@@ -18,18 +18,18 @@ impl Choice {
     /// Errors: 22023 for a malformed pattern or an empty list.
     pub fn parse(tables: Option<&[String]>, exclude: Option<&[String]>) -> Result<Self, Failure> {
         if tables.is_some_and(<[String]>::is_empty) {
-            return Err(Failure::new("22023", "argument \"tables\" is an empty array")
-                .hint("Leave it out (or NULL) to take every table."));
+            return Err(
+                Failure::new("22023", "argument \"tables\" is an empty array")
+                    .hint("Leave it out (or NULL) to take every table."),
+            );
         }
         Ok(Self {
             tables: tables.map(Pattern::parse_all).transpose()?,
-            exclude: exclude.map(Pattern::parse_all).transpose()?.unwrap_or_default(),
+            exclude: exclude
+                .map(Pattern::parse_all)
+                .transpose()?
+                .unwrap_or_default(),
         })
-    }
-
-    /// Whether everything is wanted.
-    pub fn is_all(&self) -> bool {
-        self.tables.is_none() && self.exclude.is_empty()
     }
 
     /// Whether a name is wanted.
@@ -39,6 +39,11 @@ impl Choice {
             Some(patterns) => patterns.iter().any(|p| p.matches(schema, name)),
         };
         taken && !self.exclude.iter().any(|p| p.matches(schema, name))
+    }
+
+    /// Patterns of what is left out.
+    pub fn excluded(&self) -> impl Iterator<Item = &str> {
+        self.exclude.iter().map(Pattern::text)
     }
 
     /// Patterns that match no table at all: typing errors, most likely.
@@ -92,7 +97,9 @@ pub fn select<'a>(tables: &'a [Table], choice: &Choice) -> Selection<'a> {
     let mut selection = Selection::default();
     for table in tables.iter().filter(|t| choice.wants(&t.schema, &t.name)) {
         if let Some(root) = table.root {
-            let with_root = tables.iter().any(|t| t.oid == root && choice.wants(&t.schema, &t.name));
+            let with_root = tables
+                .iter()
+                .any(|t| t.oid == root && choice.wants(&t.schema, &t.name));
             if !with_root {
                 selection.obstacles.push((table, Obstacle::LonePartition));
             }
@@ -128,7 +135,10 @@ mod tests {
             bytes: 0,
             rows_estimate: 0,
             columns: Vec::new(),
-            key: vec![KeyColumn { name: "id".into(), equality: "operator(pg_catalog.=)".into() }],
+            key: vec![KeyColumn {
+                name: "id".into(),
+                equality: "operator(pg_catalog.=)".into(),
+            }],
             deferrable_key: false,
         }
     }
@@ -144,8 +154,15 @@ mod tests {
 
     #[test]
     fn everything_but_the_excluded() {
-        let tables = [table(1, "public", "a"), table(2, "public", "log"), table(3, "heroku_ext", "x")];
-        assert_eq!(names(&select(&tables, &choice(None, &["public.log"]))), ["public.a"]);
+        let tables = [
+            table(1, "public", "a"),
+            table(2, "public", "log"),
+            table(3, "heroku_ext", "x"),
+        ];
+        assert_eq!(
+            names(&select(&tables, &choice(None, &["public.log"]))),
+            ["public.a"]
+        );
     }
 
     #[test]
@@ -155,7 +172,10 @@ mod tests {
         let mut leaf = table(2, "public", "events_2024");
         leaf.root = Some(1);
         let tables = [root, leaf];
-        assert_eq!(names(&select(&tables, &choice(None, &[]))), ["public.events"]);
+        assert_eq!(
+            names(&select(&tables, &choice(None, &[]))),
+            ["public.events"]
+        );
         let alone = select(&tables, &choice(Some(&["events_*"]), &[]));
         assert_eq!(alone.obstacles[0].1, Obstacle::LonePartition);
     }
@@ -170,7 +190,10 @@ mod tests {
         let all = select(&tables, &choice(None, &[]));
         assert_eq!(all.obstacles.len(), 1);
         assert_eq!(all.obstacles[0].1, Obstacle::Keyless);
-        assert_eq!(select(&tables, &choice(Some(&["*"]), &[])).obstacles.len(), 2);
+        assert_eq!(
+            select(&tables, &choice(Some(&["*"]), &[])).obstacles.len(),
+            2
+        );
     }
 
     #[test]
@@ -178,6 +201,9 @@ mod tests {
         let tables = [table(1, "public", "a")];
         let typo = choice(Some(&["public.a", "publik.*"]), &[]);
         assert_eq!(typo.unmatched(&tables).collect::<Vec<_>>(), ["publik.*"]);
-        assert_eq!(Choice::parse(Some(&[]), None).expect_err("empty").sqlstate, "22023");
+        assert_eq!(
+            Choice::parse(Some(&[]), None).expect_err("empty").sqlstate,
+            "22023"
+        );
     }
 }

@@ -12,9 +12,12 @@ use crate::selection::Choice;
 #[derive(Default)]
 pub struct Sequences {
     followed: Vec<Sequence>,
-    last: HashMap<u32, (i64, bool)>,
+    last: HashMap<u32, Position>,
     complained: HashSet<u32>,
 }
+
+/// `last_value` and `is_called`.
+type Position = (i64, bool);
 
 /// Something a person should know about one sequence.
 pub struct Complaint {
@@ -24,21 +27,35 @@ pub struct Complaint {
 
 impl Sequences {
     /// Looks which sequences there are: those of the taken tables, and those the choice names.
-    pub fn refresh(&mut self, source: &mut Connection, choice: &Choice, taken: &[u32]) -> Result<(), Failure> {
+    pub fn refresh(
+        &mut self,
+        source: &mut Connection,
+        choice: &Choice,
+        taken: &[u32],
+    ) -> Result<(), Failure> {
         self.followed = catalog::sequences(source)?
             .into_iter()
             .filter(|s| {
-                s.owner.is_some_and(|owner| taken.contains(&owner)) || (s.owner.is_none() && choice.wants(&s.schema, &s.name))
+                s.owner.is_some_and(|owner| taken.contains(&owner))
+                    || (s.owner.is_none() && choice.wants(&s.schema, &s.name))
             })
             .collect();
         Ok(())
     }
 
     /// Carries over what has moved since the last time. Not transactional, like sequences themselves.
-    pub fn follow(&mut self, source: &mut Connection, target: &mut Connection) -> Result<Vec<Complaint>, Failure> {
+    pub fn follow(
+        &mut self,
+        source: &mut Connection,
+        target: &mut Connection,
+    ) -> Result<Vec<Complaint>, Failure> {
         let mut complaints = Vec::new();
         for (oid, value) in self.moved(source)? {
-            let sequence = self.followed.iter().find(|s| s.oid == oid).expect("only followed ones were read");
+            let sequence = self
+                .followed
+                .iter()
+                .find(|s| s.oid == oid)
+                .expect("only followed ones were read");
             match set_forward(target, sequence, value) {
                 Ok(()) => {
                     self.last.insert(oid, value);
@@ -58,14 +75,18 @@ impl Sequences {
         Ok(complaints)
     }
 
-    fn moved(&self, source: &mut Connection) -> Result<Vec<(u32, (i64, bool))>, Failure> {
+    fn moved(&self, source: &mut Connection) -> Result<Vec<(u32, Position)>, Failure> {
         let mut moved = Vec::new();
         let readable: Vec<&Sequence> = self.followed.iter().filter(|s| s.readable).collect();
         for group in readable.chunks(200) {
             let parts: Vec<String> = group
                 .iter()
                 .map(|s| {
-                    format!("select {}::int8 as oid, last_value, is_called from {}", s.oid, qualified(&s.schema, &s.name))
+                    format!(
+                        "select {}::int8 as oid, last_value, is_called from {}",
+                        s.oid,
+                        qualified(&s.schema, &s.name)
+                    )
                 })
                 .collect();
             for row in source.query(&parts.join(" union all "), &[])? {
@@ -81,7 +102,11 @@ impl Sequences {
 
 /// Sets the target's sequence unless that would move it backwards. What counts is the next value: `last_value` if it has
 /// been called, else one step before it.
-fn set_forward(target: &mut Connection, sequence: &Sequence, (last, called): (i64, bool)) -> Result<(), Failure> {
+fn set_forward(
+    target: &mut Connection,
+    sequence: &Sequence,
+    (last, called): Position,
+) -> Result<(), Failure> {
     let name = qualified(&sequence.schema, &sequence.name);
     let step = sequence.increment;
     let ahead = if step > 0 { ">" } else { "<" };
@@ -91,7 +116,11 @@ fn set_forward(target: &mut Connection, sequence: &Sequence, (last, called): (i6
              where $2::numeric - case when $3::bool then 0 else {step} end \
                    {ahead} t.last_value::numeric - case when t.is_called then 0 else {step} end"
         ),
-        &[Some(&name), Some(&last.to_string()), Some(&called.to_string())],
+        &[
+            Some(&name),
+            Some(&last.to_string()),
+            Some(&called.to_string()),
+        ],
     )?;
     Ok(())
 }

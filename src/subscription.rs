@@ -107,20 +107,27 @@ pub fn by_id(id: i32) -> Option<Subscription> {
 
 /// By id, waiting for a `repl_stop` in progress to end; `None` when it is gone.
 pub fn by_id_settled(id: i32) -> Option<Subscription> {
-    let sql = format!("select {COLUMNS} from decamp.subscription where id = $1::int4 for key share");
+    let sql =
+        format!("select {COLUMNS} from decamp.subscription where id = $1::int4 for key share");
     spi::write(&sql, &[Some(&id.to_string())]).first().map(read)
 }
 
 /// By name, on a snapshot taken now. Errors: 42704.
 pub fn by_name(name: &str) -> Result<Subscription, Failure> {
     let sql = format!("select {COLUMNS} from decamp.subscription where name = $1");
-    spi::read_now(&sql, &[Some(name)]).first().map(read).ok_or_else(|| unknown(name))
+    spi::read_now(&sql, &[Some(name)])
+        .first()
+        .map(read)
+        .ok_or_else(|| unknown(name))
 }
 
 /// By name, locked until the transaction ends. Errors: 42704.
 pub fn by_name_locked(name: &str) -> Result<Subscription, Failure> {
     let sql = format!("select {COLUMNS} from decamp.subscription where name = $1 for update");
-    spi::write(&sql, &[Some(name)]).first().map(read).ok_or_else(|| unknown(name))
+    spi::write(&sql, &[Some(name)])
+        .first()
+        .map(read)
+        .ok_or_else(|| unknown(name))
 }
 
 /// All of them.
@@ -130,8 +137,10 @@ pub fn all() -> Vec<Subscription> {
 }
 
 fn unknown(name: &str) -> Failure {
-    let known: Vec<String> =
-        spi::read("select name from decamp.subscription order by name", &[]).iter().map(|r| r.string("name")).collect();
+    let known: Vec<String> = spi::read("select name from decamp.subscription order by name", &[])
+        .iter()
+        .map(|r| r.string("name"))
+        .collect();
     let hint = if known.is_empty() {
         "There is none in this database; SELECT repl_start(...) makes one.".to_owned()
     } else {
@@ -245,9 +254,12 @@ pub fn note_failure(id: i32, failure: &Failure, retry_in_ms: Option<u128>) {
 
 /// The failure noted last and not yet cleared.
 pub fn noted_failure(id: i32) -> Option<String> {
-    spi::read("select error from decamp.subscription where id = $1::int4", &[Some(&id.to_string())])
-        .first()
-        .and_then(|row| row.opt("error").map(str::to_owned))
+    spi::read(
+        "select error from decamp.subscription where id = $1::int4",
+        &[Some(&id.to_string())],
+    )
+    .first()
+    .and_then(|row| row.opt("error").map(str::to_owned))
 }
 
 pub fn clear_failure(id: i32) {

@@ -113,7 +113,9 @@ impl Table {
 /// `schema.name` for messages, quoted where it would be ambiguous.
 pub fn shown(schema: &str, name: &str) -> String {
     let part = |s: &str| {
-        let plain = s.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        let plain = s
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !s.is_empty()
             && !s.starts_with(|c: char| c.is_ascii_digit());
         if plain { s.to_owned() } else { quote::ident(s) }

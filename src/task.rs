@@ -20,7 +20,11 @@ pub struct Task {
 pub fn plan(subscription: i32, oid: u32, bytes: i64) {
     spi::update(
         "insert into decamp.task (subscription_id, source_oid, bytes) values ($1::int4, $2::oid, $3::int8)",
-        &[Some(&subscription.to_string()), Some(&oid.to_string()), Some(&bytes.to_string())],
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&bytes.to_string()),
+        ],
     );
 }
 
@@ -48,7 +52,11 @@ pub fn claim(subscription: i32) -> Option<Task> {
 pub fn progress(id: i64, flow: Flow) {
     spi::update(
         "update decamp.task set rows_done = $2::int8, bytes_done = $3::int8 where id = $1::int8",
-        &[Some(&id.to_string()), Some(&flow.rows.to_string()), Some(&flow.bytes.to_string())],
+        &[
+            Some(&id.to_string()),
+            Some(&flow.rows.to_string()),
+            Some(&flow.bytes.to_string()),
+        ],
     );
 }
 
@@ -70,7 +78,11 @@ pub fn put_back(id: i64, failure: &Failure, wait_ms: u128) {
         "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, error = $2, \
                 not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond' \
          where id = $1::int8",
-        &[Some(&id.to_string()), Some(&failure.line()), Some(&wait_ms.to_string())],
+        &[
+            Some(&id.to_string()),
+            Some(&failure.line()),
+            Some(&wait_ms.to_string()),
+        ],
     );
 }
 

@@ -2,8 +2,11 @@
 
 /// Panics on a placeholder that is not given: our own file and caller disagree.
 pub fn fill(sql: &str, values: &[(&str, &str)]) -> String {
-    let body: String =
-        sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+    let body: String = sql
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut filled = String::with_capacity(body.len() * 2);
     let mut rest = body.as_str();
     while let Some(open) = rest.find('{') {
@@ -28,7 +31,10 @@ mod tests {
     #[test]
     fn fills_and_drops_comments() {
         let sql = "-- {not} this\nselect {a} from {b};\n";
-        assert_eq!(fill(sql, &[("a", "\"x{y}\""), ("b", "t")]), "select \"x{y}\" from t;");
+        assert_eq!(
+            fill(sql, &[("a", "\"x{y}\""), ("b", "t")]),
+            "select \"x{y}\" from t;"
+        );
     }
 
     #[test]

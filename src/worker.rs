@@ -58,7 +58,9 @@ fn epilogue(subscription: i32, outcome: Result<(), Failure>) -> i32 {
             }
             if let Some(known) = subscription::by_id(subscription) {
                 // a worker that fails again and again the same way says it once
-                if subscription::noted_failure(subscription).as_deref() != Some(failure.line().as_str()) {
+                if subscription::noted_failure(subscription).as_deref()
+                    != Some(failure.line().as_str())
+                {
                     event::record_failure(&known.name, "worker", &failure);
                 }
                 subscription::note_failure(subscription, &failure, Some(2000));

@@ -20,7 +20,12 @@ fn repl_alter(
 ) -> Result<String, ErrorReport> {
     argument::conninfo_allowed("repl_alter")?;
     server::refuse_read_only("repl_alter");
-    Ok(alter(argument::required(name, "name")?, source, target, workers)?)
+    Ok(alter(
+        argument::required(name, "name")?,
+        source,
+        target,
+        workers,
+    )?)
 }
 
 /// What is given is changed; a running worker notices within a second and connects anew.
@@ -36,15 +41,19 @@ fn alter(
             .hint("Give at least one of the arguments source, target and workers."));
     }
     if target.is_some() && subscription.target.is_none() {
-        return Err(Failure::new("0A000", format!("subscription {name:?} has this database as its target"))
-            .detail("What has been copied here cannot be moved to another target.")
-            .hint("Use repl_stop, then repl_start with the new target."));
+        return Err(Failure::new(
+            "0A000",
+            format!("subscription {name:?} has this database as its target"),
+        )
+        .detail("What has been copied here cannot be moved to another target.")
+        .hint("Use repl_stop, then repl_start with the new target."));
     }
     if let Some(n) = workers {
         argument::workers(n)?;
     }
     let shown = |text: Option<&str>, argument| -> Result<Option<String>, Failure> {
-        text.map(|t| Conninfo::parse(t, argument).map(|info| info.shown())).transpose()
+        text.map(|t| Conninfo::parse(t, argument).map(|info| info.shown()))
+            .transpose()
     };
     let (source_shown, target_shown) = (shown(source, "source")?, shown(target, "target")?);
     spi::update(
@@ -72,6 +81,8 @@ fn alter(
     .collect();
     let line = format!("subscription \"{name}\" altered: {}", changed.join(", "));
     event::record(Severity::Info, name, "subscription", &line, None);
-    worker::pids(APPLY_CLASS, subscription.id).into_iter().for_each(worker::wake);
+    worker::pids(APPLY_CLASS, subscription.id)
+        .into_iter()
+        .for_each(worker::wake);
     Ok(line)
 }

@@ -9,11 +9,19 @@ pub fn required<'a>(value: Option<&'a str>, argument: &str) -> Result<&'a str, F
 }
 
 /// Errors: 22004 for a NULL in the array.
-pub fn list(value: Option<Vec<Option<String>>>, argument: &str) -> Result<Option<Vec<String>>, Failure> {
+pub fn list(
+    value: Option<Vec<Option<String>>>,
+    argument: &str,
+) -> Result<Option<Vec<String>>, Failure> {
     value
         .map(|items| items.into_iter().collect::<Option<Vec<String>>>())
         .map(|list| {
-            list.ok_or_else(|| Failure::new("22004", format!("argument \"{argument}\" must not contain NULL")))
+            list.ok_or_else(|| {
+                Failure::new(
+                    "22004",
+                    format!("argument \"{argument}\" must not contain NULL"),
+                )
+            })
         })
         .transpose()
 }
@@ -35,7 +43,10 @@ pub fn workers(value: i32) -> Result<(), Failure> {
     if (1..=64).contains(&value) {
         return Ok(());
     }
-    Err(Failure::new("22023", format!("argument \"workers\" is {value}, it must be between 1 and 64")))
+    Err(Failure::new(
+        "22023",
+        format!("argument \"workers\" is {value}, it must be between 1 and 64"),
+    ))
 }
 
 /// For every function that takes a connection string: hides the statement from other eyes, refuses all but superusers.

@@ -14,6 +14,7 @@ use crate::subscription;
 
 type Line = (String, String, String, Option<String>);
 
+#[allow(clippy::type_complexity, reason = "pgrx reads the column names from it")]
 #[pg_extern(volatile, parallel_unsafe)]
 fn repl_check(
     source: Option<&str>,
@@ -23,13 +24,23 @@ fn repl_check(
 ) -> Result<
     TableIterator<
         'static,
-        (name!(severity, String), name!(subject, String), name!(message, String), name!(fix, Option<String>)),
+        (
+            name!(severity, String),
+            name!(subject, String),
+            name!(message, String),
+            name!(fix, Option<String>),
+        ),
     >,
     ErrorReport,
 > {
     argument::conninfo_allowed("repl_check")?;
     let source = argument::required(source, "source")?;
-    let lines = check(source, target, argument::list(tables, "tables")?, argument::list(exclude, "exclude")?)?;
+    let lines = check(
+        source,
+        target,
+        argument::list(tables, "tables")?,
+        argument::list(exclude, "exclude")?,
+    )?;
     Ok(TableIterator::new(lines))
 }
 

@@ -68,7 +68,10 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
         subscription::clear_failure(*id);
     }
     if !subscription.enabled {
-        spi::update("update decamp.subscription set enabled = true where id = $1::int4", &[Some(&id.to_string())]);
+        spi::update(
+            "update decamp.subscription set enabled = true where id = $1::int4",
+            &[Some(&id.to_string())],
+        );
     }
     let running = worker::pids(APPLY_CLASS, *id);
     if subscription.enabled && !stopped && !running.is_empty() {
@@ -90,8 +93,15 @@ fn resumed_state(subscription: &Subscription) -> State {
     let relations = relation::of(subscription.id);
     if relations.iter().any(|r| r.state == relation::State::Init) {
         let imported = relations.iter().any(relation::Relation::is_captured);
-        if subscription.copy_schema && !imported { State::Importing } else { State::Installing }
-    } else if relations.iter().any(|r| r.state == relation::State::Copying) {
+        if subscription.copy_schema && !imported {
+            State::Importing
+        } else {
+            State::Installing
+        }
+    } else if relations
+        .iter()
+        .any(|r| r.state == relation::State::Copying)
+    {
         State::Copying
     } else {
         State::Catchup

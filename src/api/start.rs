@@ -102,16 +102,37 @@ fn start(order: &Order) -> Result<String, Failure> {
         pretty(bytes),
         order.workers
     );
-    event::record(event::Severity::Info, order.name, "subscription", &line, None);
-    for warning in report.findings.iter().filter(|f| f.severity == Severity::Warning) {
+    event::record(
+        event::Severity::Info,
+        order.name,
+        "subscription",
+        &line,
+        None,
+    );
+    for warning in report
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Warning)
+    {
         let detail = warning.fix.as_deref();
-        event::record(event::Severity::Warning, order.name, &warning.subject, &warning.message, detail);
+        event::record(
+            event::Severity::Warning,
+            order.name,
+            &warning.subject,
+            &warning.message,
+            detail,
+        );
     }
     Ok(line)
 }
 
 fn refuse_known(name: &str) -> Result<(), Failure> {
-    if spi::read("select 1 from decamp.subscription where name = $1", &[Some(name)]).is_empty() {
+    if spi::read(
+        "select 1 from decamp.subscription where name = $1",
+        &[Some(name)],
+    )
+    .is_empty()
+    {
         return Ok(());
     }
     Err(Failure::new("42710", format!("subscription {name:?} already exists")).hint(format!(
@@ -122,8 +143,13 @@ fn refuse_known(name: &str) -> Result<(), Failure> {
 
 /// One error for all that is wrong, with the SQLSTATE of the first.
 fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure> {
-    let errors: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Error).collect();
-    let Some(first) = errors.first() else { return Ok(()) };
+    let errors: Vec<_> = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .collect();
+    let Some(first) = errors.first() else {
+        return Ok(());
+    };
     let lines: Vec<String> = errors
         .iter()
         .map(|f| match &f.fix {
@@ -132,7 +158,10 @@ fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure>
         })
         .collect();
     let message = match errors.len() {
-        1 => format!("subscription {name:?} cannot start: {}: {}", first.subject, first.message),
+        1 => format!(
+            "subscription {name:?} cannot start: {}: {}",
+            first.subject, first.message
+        ),
         n => format!("subscription {name:?} cannot start: {n} errors"),
     };
     Err(Failure::new(first.sqlstate, message)
@@ -141,5 +170,9 @@ fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure>
 }
 
 fn pretty(bytes: i64) -> String {
-    spi::read("select pg_catalog.pg_size_pretty($1::int8) as size", &[Some(&bytes.to_string())])[0].string("size")
+    spi::read(
+        "select pg_catalog.pg_size_pretty($1::int8) as size",
+        &[Some(&bytes.to_string())],
+    )[0]
+    .string("size")
 }

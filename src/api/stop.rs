@@ -23,7 +23,10 @@ fn repl_stop(
     drop_source_objects: default!(Option<bool>, "true"),
 ) -> Result<String, ErrorReport> {
     server::refuse_read_only("repl_stop");
-    Ok(stop(argument::required(name, "name")?, drop_source_objects.unwrap_or(true))?)
+    Ok(stop(
+        argument::required(name, "name")?,
+        drop_source_objects.unwrap_or(true),
+    )?)
 }
 
 /// The order matters: nothing of ours may write any more when the source's objects go; should anything fail, the
@@ -31,14 +34,21 @@ fn repl_stop(
 fn stop(name: &str, drop_source_objects: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     end_workers(subscription.id)?;
-    let removed = if drop_source_objects { Some(clean_source(&subscription)?) } else { None };
+    let removed = if drop_source_objects {
+        Some(clean_source(&subscription)?)
+    } else {
+        None
+    };
     if let Err(failure) = clean_target(&subscription) {
         report::notice(&format!(
             "decamp.applied on the target still names this subscription, which does no harm: {}",
             failure.line()
         ));
     }
-    spi::update("delete from decamp.subscription where id = $1::int4", &[Some(&subscription.id.to_string())]);
+    spi::update(
+        "delete from decamp.subscription where id = $1::int4",
+        &[Some(&subscription.id.to_string())],
+    );
     let line = match removed {
         Some(tables) => format!(
             "subscription \"{name}\" stopped: capture removed from {tables} tables of the source, the target's data stays"
@@ -67,7 +77,10 @@ fn end_workers(subscription: i32) -> Result<(), Failure> {
     loop {
         let pids = running();
         for pid in pids.iter().filter(|pid| !asked.contains(pid)) {
-            spi::read("select pg_catalog.pg_terminate_backend($1::int4)", &[Some(&pid.to_string())]);
+            spi::read(
+                "select pg_catalog.pg_terminate_backend($1::int4)",
+                &[Some(&pid.to_string())],
+            );
         }
         // a worker that came after is a restarted one: it waits for our lock on the row, and does nothing before
         let first = asked.is_empty();
@@ -78,9 +91,11 @@ fn end_workers(subscription: i32) -> Result<(), Failure> {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Failure::new("57P03", "the subscription's workers do not end")
-                .detail(format!("Process ids: {pids:?}."))
-                .hint("Look at them in pg_stat_activity; then call repl_stop again."));
+            return Err(
+                Failure::new("57P03", "the subscription's workers do not end")
+                    .detail(format!("Process ids: {pids:?}."))
+                    .hint("Look at them in pg_stat_activity; then call repl_stop again."),
+            );
         }
         latch::wait(Duration::from_millis(50));
     }
@@ -96,11 +111,20 @@ fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
              drop_source_objects => false);",
             subscription.name
         );
-        if failure.disconnected { failure.hint(hint) } else { failure }
+        if failure.disconnected {
+            failure.hint(hint)
+        } else {
+            failure
+        }
     };
     let info = subscription.source_info()?;
-    let mut source = Connection::open(&info, Role::Source, &server::encoding(), &subscription.title("stop"))
-        .map_err(way_out)?;
+    let mut source = Connection::open(
+        &info,
+        Role::Source,
+        &server::encoding(),
+        &subscription.title("stop"),
+    )
+    .map_err(way_out)?;
     let names = Names::of(&subscription.name);
     if !capture::own(&mut source, &names, &subscription.uuid)? {
         return Ok(0);
@@ -114,7 +138,12 @@ fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
     Ok(count)
 }
 
-fn remove_patiently(source: &mut Connection, oid: u32, table: &str, triggers: &[String]) -> Result<(), Failure> {
+fn remove_patiently(
+    source: &mut Connection,
+    oid: u32,
+    table: &str,
+    triggers: &[String],
+) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
     let mut backoff = Backoff::default();
     loop {
@@ -127,10 +156,16 @@ fn remove_patiently(source: &mut Connection, oid: u32, table: &str, triggers: &[
         }
         if Instant::now() >= deadline {
             let who = capture::blockers(source, oid)?;
-            return Err(Failure::new("55P03", format!("cannot lock {table} to drop its capture triggers"))
-                .at(source.origin())
-                .detail(format!("In the way: {}.", if who.is_empty() { "unknown" } else { &who }))
-                .hint("End those transactions or wait for them, then call repl_stop again."));
+            return Err(Failure::new(
+                "55P03",
+                format!("cannot lock {table} to drop its capture triggers"),
+            )
+            .at(source.origin())
+            .detail(format!(
+                "In the way: {}.",
+                if who.is_empty() { "unknown" } else { &who }
+            ))
+            .hint("End those transactions or wait for them, then call repl_stop again."));
         }
         latch::wait(backoff.next());
     }
@@ -138,6 +173,15 @@ fn remove_patiently(source: &mut Connection, oid: u32, table: &str, triggers: &[
 
 fn clean_target(subscription: &Subscription) -> Result<(), Failure> {
     let info = subscription.target_info()?;
-    let mut target = Connection::open(&info, Role::TargetLook, &server::encoding(), &subscription.title("stop"))?;
-    applied::forget(&mut target, &subscription.uuid, subscription.target.is_some())
+    let mut target = Connection::open(
+        &info,
+        Role::TargetLook,
+        &server::encoding(),
+        &subscription.title("stop"),
+    )?;
+    applied::forget(
+        &mut target,
+        &subscription.uuid,
+        subscription.target.is_some(),
+    )
 }

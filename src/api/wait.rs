@@ -22,7 +22,11 @@ fn repl_wait(
 ) -> Result<String, ErrorReport> {
     let name = argument::required(name, "name")?;
     let until = Until::parse(argument::required(until, "until")?)?;
-    Ok(wait(name, until, timeout.as_ref().map(duration).transpose()?)?)
+    Ok(wait(
+        name,
+        until,
+        timeout.as_ref().map(duration).transpose()?,
+    )?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,8 +43,11 @@ impl Until {
             "copied" => Ok(Self::Copied),
             "streaming" => Ok(Self::Streaming),
             "caught_up" => Ok(Self::CaughtUp(meter::now())),
-            _ => Err(Failure::new("22023", format!("unknown condition {text:?} in argument \"until\""))
-                .hint("It is one of 'copied', 'streaming', 'caught_up'.")),
+            _ => Err(Failure::new(
+                "22023",
+                format!("unknown condition {text:?} in argument \"until\""),
+            )
+            .hint("It is one of 'copied', 'streaming', 'caught_up'.")),
         }
     }
 
@@ -56,7 +63,9 @@ impl Until {
 /// A month counts 30 days, as in the server's own arithmetic (`justify_days`).
 fn duration(interval: &Interval) -> Result<Duration, Failure> {
     let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
-    let micros = days.saturating_mul(86_400_000_000).saturating_add(interval.micros());
+    let micros = days
+        .saturating_mul(86_400_000_000)
+        .saturating_add(interval.micros());
     u64::try_from(micros)
         .map(Duration::from_micros)
         .map_err(|_| Failure::new("22023", "argument \"timeout\" must not be negative"))
@@ -72,7 +81,11 @@ fn wait(name: &str, until: Until, timeout: Option<Duration>) -> Result<String, F
     loop {
         let subscription = subscription::by_name(name)?;
         if reached(subscription.id, until) {
-            return Ok(format!("{} after {:.1} s", until.as_str(), began.elapsed().as_secs_f64()));
+            return Ok(format!(
+                "{} after {:.1} s",
+                until.as_str(),
+                began.elapsed().as_secs_f64()
+            ));
         }
         let workers = worker::pids(APPLY_CLASS, subscription.id);
         if !workers.is_empty() {
@@ -101,8 +114,13 @@ fn reached(id: i32, until: Until) -> bool {
             "s.state = 'streaming' and s.complete_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
         }
     };
-    let since = if let Until::CaughtUp(at) = until { at } else { 0 };
-    let sql = format!("select {condition} as reached from decamp.subscription s where s.id = $1::int4");
+    let since = if let Until::CaughtUp(at) = until {
+        at
+    } else {
+        0
+    };
+    let sql =
+        format!("select {condition} as reached from decamp.subscription s where s.id = $1::int4");
     spi::read_now(&sql, &[Some(&id.to_string()), Some(&since.to_string())])
         .first()
         .is_some_and(|row| row.opt("reached") == Some("t"))
@@ -119,16 +137,29 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
          from decamp.subscription s where s.name = $1",
         &[Some(name)],
     );
-    let Some(row) = row.first() else { return Ok(()) };
+    let Some(row) = row.first() else {
+        return Ok(());
+    };
     let state = row.text("state");
     let hopeless = |why: String, hint: Option<&str>| {
-        let failure = Failure::new("55000", format!("subscription {name:?} cannot become {} now: {why}", until.as_str()))
-            .detail(format!("Its state is {state}. Nothing is lost: changes keep being collected on the source."));
+        let failure = Failure::new(
+            "55000",
+            format!(
+                "subscription {name:?} cannot become {} now: {why}",
+                until.as_str()
+            ),
+        )
+        .detail(format!(
+            "Its state is {state}. Nothing is lost: changes keep being collected on the source."
+        ));
         let fallback = format!("SELECT repl_resume('{name}');");
         Err(failure.hint(hint.unwrap_or(&fallback)))
     };
     if state == "errored" {
-        return hopeless(row.opt("error").unwrap_or("it has stopped").to_owned(), row.opt("hint"));
+        return hopeless(
+            row.opt("error").unwrap_or("it has stopped").to_owned(),
+            row.opt("hint"),
+        );
     }
     if !row.flag("enabled") {
         return hopeless("it is paused".to_owned(), None);
@@ -144,10 +175,19 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
 
 /// 57014, with where it stands.
 fn timed_out(name: &str, until: Until) -> Failure {
-    let row = spi::read_now("select state, error from decamp.subscription where name = $1", &[Some(name)]);
+    let row = spi::read_now(
+        "select state, error from decamp.subscription where name = $1",
+        &[Some(name)],
+    );
     let state = row.first().map_or_else(String::new, |r| r.string("state"));
-    let failure = Failure::new("57014", format!("subscription {name:?} is not {} yet: {state}", until.as_str()))
-        .hint("It goes on; wait again, or SELECT * FROM repl_status to see how far it is.");
+    let failure = Failure::new(
+        "57014",
+        format!(
+            "subscription {name:?} is not {} yet: {state}",
+            until.as_str()
+        ),
+    )
+    .hint("It goes on; wait again, or SELECT * FROM repl_status to see how far it is.");
     match row.first().and_then(|r| r.opt("error").map(str::to_owned)) {
         Some(error) => failure.detail(format!("Last error: {error}")),
         None => failure,

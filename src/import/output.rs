@@ -19,7 +19,11 @@ pub fn wanted_entries(listing: &str) -> String {
             _ => false,
         }
     };
-    listing.lines().filter(|line| !unwanted(line)).flat_map(|line| [line, "\n"]).collect()
+    listing
+        .lines()
+        .filter(|line| !unwanted(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// Of pg_restore's error output (in the C locale), each refused statement; "already exists" is what a second run says and
@@ -31,10 +35,16 @@ pub fn failed_statements(stderr: &str) -> Vec<Failed> {
     for part in stderr.split(START).skip(1) {
         let part = part.split("\npg_restore: ").next().unwrap_or(part);
         let (error, statement) = part.split_once(COMMAND).unwrap_or((part, ""));
-        let error = error.trim().trim_start_matches("ERROR:").trim().replace('\n', " ");
+        let error = error
+            .trim()
+            .trim_start_matches("ERROR:")
+            .trim()
+            .replace('\n', " ");
         let statement = statement.trim().to_owned();
-        let again = error.contains("already exists") || error.contains("multiple primary keys for table");
-        let setting = statement.starts_with("SET ") && error.contains("unrecognized configuration parameter");
+        let again =
+            error.contains("already exists") || error.contains("multiple primary keys for table");
+        let setting =
+            statement.starts_with("SET ") && error.contains("unrecognized configuration parameter");
         if !again && !setting {
             failed.push(Failed { error, statement });
         }
@@ -74,7 +84,13 @@ mod tests {
             6; 0 0 COMMENT - EXTENSION hstore \n\
             7; 1259 16400 TABLE public orders app\n";
         let kept = wanted_entries(listing);
-        assert!(kept.contains("touch") && kept.contains("TABLE public orders") && kept.contains("; comment"));
-        assert!(!kept.contains("decamp_old") && !kept.contains("EVENT") && !kept.contains("hstore"));
+        assert!(
+            kept.contains("touch")
+                && kept.contains("TABLE public orders")
+                && kept.contains("; comment")
+        );
+        assert!(
+            !kept.contains("decamp_old") && !kept.contains("EVENT") && !kept.contains("hstore")
+        );
     }
 }

@@ -42,11 +42,19 @@ impl Connection {
             pq_sys::PQsetnonblocking(raw.ptr(), 1);
             pq_sys::PQserverVersion(raw.ptr())
         };
-        let mut connection = Self { raw, probe: Probe::new(info, origin), role, version };
+        let mut connection = Self {
+            raw,
+            probe: Probe::new(info, origin),
+            role,
+            version,
+        };
         if version < 100_000 {
-            return Err(Failure::new("0A000", format!("PostgreSQL {} is too old", version / 10_000))
-                .at(origin)
-                .hint("The oldest version pg_decamp works with is 10."));
+            return Err(Failure::new(
+                "0A000",
+                format!("PostgreSQL {} is too old", version / 10_000),
+            )
+            .at(origin)
+            .hint("The oldest version pg_decamp works with is 10."));
         }
         connection.batch(&role.settings(version)).map_err(|failure| {
             if failure.sqlstate == "42501" && role == Role::Target {
@@ -118,7 +126,11 @@ impl Connection {
     }
 
     /// Sends one statement (with parameters) or a list (without).
-    pub(super) fn send(&mut self, sql: &str, parameters: Option<&[Option<&str>]>) -> Result<(), Failure> {
+    pub(super) fn send(
+        &mut self,
+        sql: &str,
+        parameters: Option<&[Option<&str>]>,
+    ) -> Result<(), Failure> {
         let sql = CString::new(sql).expect("SQL contains no NUL byte");
         // SAFETY: all strings and arrays outlive the call, libpq copies them into its buffer.
         let sent = unsafe {
@@ -127,10 +139,14 @@ impl Connection {
                 Some(parameters) => {
                     let owned: Vec<Option<CString>> = parameters
                         .iter()
-                        .map(|p| p.map(|v| CString::new(v).expect("text values contain no NUL byte")))
+                        .map(|p| {
+                            p.map(|v| CString::new(v).expect("text values contain no NUL byte"))
+                        })
                         .collect();
-                    let pointers: Vec<*const std::ffi::c_char> =
-                        owned.iter().map(|p| p.as_ref().map_or(std::ptr::null(), |v| v.as_ptr())).collect();
+                    let pointers: Vec<*const std::ffi::c_char> = owned
+                        .iter()
+                        .map(|p| p.as_ref().map_or(std::ptr::null(), |v| v.as_ptr()))
+                        .collect();
                     pq_sys::PQsendQueryParams(
                         self.raw.ptr(),
                         sql.as_ptr(),
@@ -218,8 +234,11 @@ impl Connection {
     }
 
     pub(super) fn lost(&self) -> Failure {
-        Failure::lost(self.origin(), format!("connection lost: {}", self.raw.message()))
-            .hint("Reconnecting by itself; nothing is lost meanwhile.")
+        Failure::lost(
+            self.origin(),
+            format!("connection lost: {}", self.raw.message()),
+        )
+        .hint("Reconnecting by itself; nothing is lost meanwhile.")
     }
 
     fn failure_of(&self, answer: &Answer) -> Failure {
@@ -231,8 +250,11 @@ impl Connection {
             }
         };
         // codes of `postgres_ext.h`: C SQLSTATE, M primary message, D detail, H hint
-        let Some(sqlstate) = field(b'C' as i32) else { return self.lost() };
-        let mut failure = Failure::new(&sqlstate, field(b'M' as i32).unwrap_or_default()).at(self.origin());
+        let Some(sqlstate) = field(b'C' as i32) else {
+            return self.lost();
+        };
+        let mut failure =
+            Failure::new(&sqlstate, field(b'M' as i32).unwrap_or_default()).at(self.origin());
         failure.detail = without_values(&sqlstate, field(b'D' as i32));
         failure.hint = field(b'H' as i32);
         // SAFETY: a live connection.
@@ -266,11 +288,14 @@ fn rows(answer: &Answer) -> Vec<Row> {
     unsafe {
         let copy = |p| CStr::from_ptr(p).to_string_lossy().into_owned();
         let width = pq_sys::PQnfields(answer.0);
-        let names: Rc<[String]> = (0..width).map(|i| copy(pq_sys::PQfname(answer.0, i))).collect();
+        let names: Rc<[String]> = (0..width)
+            .map(|i| copy(pq_sys::PQfname(answer.0, i)))
+            .collect();
         (0..pq_sys::PQntuples(answer.0))
             .map(|r| {
                 let value = |c| {
-                    (pq_sys::PQgetisnull(answer.0, r, c) == 0).then(|| copy(pq_sys::PQgetvalue(answer.0, r, c)))
+                    (pq_sys::PQgetisnull(answer.0, r, c) == 0)
+                        .then(|| copy(pq_sys::PQgetvalue(answer.0, r, c)))
                 };
                 Row::new(names.clone(), (0..width).map(value).collect())
             })

@@ -58,11 +58,19 @@ impl Conninfo {
 
     /// Of named parts.
     pub fn of(pairs: &[(&str, &str)]) -> Self {
-        Self { pairs: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }
+        Self {
+            pairs: pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        }
     }
 
     pub fn get(&self, keyword: &str) -> Option<&str> {
-        self.pairs.iter().find(|(k, _)| k == keyword).map(|(_, v)| v.as_str())
+        self.pairs
+            .iter()
+            .find(|(k, _)| k == keyword)
+            .map(|(_, v)| v.as_str())
     }
 
     /// All parts.
@@ -76,10 +84,15 @@ impl Conninfo {
         let parts: Vec<String> = self
             .pairs()
             .filter(|(k, _)| !SECRETS.contains(k))
-            .map(|(k, v)| if v.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && !v.is_empty() {
-                format!("{k}={v}")
-            } else {
-                format!("{k}={}", quoted(v))
+            .map(|(k, v)| {
+                if v.chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+                    && !v.is_empty()
+                {
+                    format!("{k}={v}")
+                } else {
+                    format!("{k}={}", quoted(v))
+                }
             })
             .collect();
         parts.join(" ")

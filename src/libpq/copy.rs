@@ -79,7 +79,12 @@ impl Connection {
             // SAFETY: asynchronous mode, `data` receives null or an allocation that becomes ours.
             let n = unsafe { pq_sys::PQgetCopyData(self.raw.ptr(), &raw mut data, 1) };
             match n {
-                1.. => return Ok(Some(Chunk { data, len: n as usize })),
+                1.. => {
+                    return Ok(Some(Chunk {
+                        data,
+                        len: n as usize,
+                    }));
+                }
                 0 => self.wait_once(false)?,
                 -1 => return self.last_answer().map(|_| None),
                 _ => return Err(self.last_answer().err().unwrap_or_else(|| self.lost())),

@@ -19,9 +19,16 @@ pub struct Probe {
 
 impl Probe {
     pub fn new(info: &Conninfo, origin: Origin) -> Self {
-        let mut pairs: Vec<(&str, &str)> = info.pairs().filter(|(k, _)| *k != "connect_timeout").collect();
+        let mut pairs: Vec<(&str, &str)> = info
+            .pairs()
+            .filter(|(k, _)| *k != "connect_timeout")
+            .collect();
         pairs.push(("connect_timeout", "10"));
-        Self { info: Conninfo::of(&pairs), origin, last_sign: Instant::now() }
+        Self {
+            info: Conninfo::of(&pairs),
+            origin,
+            last_sign: Instant::now(),
+        }
     }
 
     /// Something came, or a new wait begins.

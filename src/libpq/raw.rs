@@ -35,8 +35,11 @@ impl Reserved {
         if unsafe { pg_sys::AcquireExternalFD() } {
             Ok(Self)
         } else {
-            Err(Failure::new("53000", "this server process has no file descriptor left for a connection")
-                .hint("Increase max_files_per_process."))
+            Err(Failure::new(
+                "53000",
+                "this server process has no file descriptor left for a connection",
+            )
+            .hint("Increase max_files_per_process."))
         }
     }
 }
@@ -53,16 +56,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Raw {
     /// Connects. `Err` has `timed_out` as message start only if nobody answered.
-    pub fn open(info: &Conninfo, encoding: &str, name: &str, origin: Origin) -> Result<Self, Refusal> {
+    pub fn open(
+        info: &Conninfo,
+        encoding: &str,
+        name: &str,
+        origin: Origin,
+    ) -> Result<Self, Refusal> {
         let extra = session::parameters(encoding, name);
-        let mut pairs: Vec<(&str, &str)> =
-            info.pairs().filter(|(k, _)| !extra.iter().any(|(e, _)| e == k)).collect();
+        let mut pairs: Vec<(&str, &str)> = info
+            .pairs()
+            .filter(|(k, _)| !extra.iter().any(|(e, _)| e == k))
+            .collect();
         pairs.extend(extra.iter().map(|(k, v)| (*k, v.as_str())));
         let own = |s: &str| CString::new(s).expect("libpq gave or we wrote it: no NUL byte");
         let keywords: Vec<CString> = pairs.iter().map(|(k, _)| own(k)).collect();
         let values: Vec<CString> = pairs.iter().map(|(_, v)| own(v)).collect();
         let pointers = |list: &[CString]| -> Vec<*const std::ffi::c_char> {
-            list.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
+            list.iter()
+                .map(|s| s.as_ptr())
+                .chain(std::iter::once(std::ptr::null()))
+                .collect()
         };
         let (keyword_list, value_list) = (pointers(&keywords), pointers(&values));
 
@@ -162,17 +175,28 @@ fn refused(origin: Origin, message: &str) -> Failure {
         failure.sqlstate = sqlstate.to_owned();
         failure.hint(hint)
     };
-    if message.contains("password authentication failed") || message.contains("no password supplied") {
+    if message.contains("password authentication failed")
+        || message.contains("no password supplied")
+    {
         with(
             failure,
             "28P01",
             "Check user and password; : / @ % in a URI's password must be percent-encoded. For a running subscription: \
              SELECT repl_alter(name, source => '...').",
         )
-    } else if message.contains("no pg_hba.conf entry") || message.contains("authentication failed") {
-        with(failure, "28000", "Check user, sslmode and the server's access rules (pg_hba.conf).")
+    } else if message.contains("no pg_hba.conf entry") || message.contains("authentication failed")
+    {
+        with(
+            failure,
+            "28000",
+            "Check user, sslmode and the server's access rules (pg_hba.conf).",
+        )
     } else if message.contains("database \"") && message.contains("does not exist") {
-        with(failure, "3D000", "Check the database name in the connection string.")
+        with(
+            failure,
+            "3D000",
+            "Check the database name in the connection string.",
+        )
     } else {
         failure.hint("Check host, port and that the server is up and can be reached from this one.")
     }

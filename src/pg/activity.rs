@@ -13,15 +13,25 @@ pub fn hide_statement(shown: &str) {
     let shown = CString::new(shown).expect("our own text has no NUL byte");
     // SAFETY: copies the string into this backend's status entry.
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, shown.as_ptr()) };
-    spi::read("select pg_catalog.set_config('log_min_error_statement', 'panic', true)", &[]);
+    spi::read(
+        "select pg_catalog.set_config('log_min_error_statement', 'panic', true)",
+        &[],
+    );
 }
 
 /// The activity line of a background worker; `None` when it is idle.
 pub fn report(what: Option<&str>) {
     let text = what.map(|w| CString::new(w).expect("our own text has no NUL byte"));
-    let state = if text.is_some() { pg_sys::BackendState::STATE_RUNNING } else { pg_sys::BackendState::STATE_IDLE };
+    let state = if text.is_some() {
+        pg_sys::BackendState::STATE_RUNNING
+    } else {
+        pg_sys::BackendState::STATE_IDLE
+    };
     // SAFETY: as above; null leaves the last text.
     unsafe {
-        pg_sys::pgstat_report_activity(state, text.as_ref().map_or(std::ptr::null(), |t| t.as_ptr()));
+        pg_sys::pgstat_report_activity(
+            state,
+            text.as_ref().map_or(std::ptr::null(), |t| t.as_ptr()),
+        );
     }
 }

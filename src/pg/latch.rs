@@ -11,7 +11,12 @@ pub fn wait(timeout: Duration) -> bool {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     // SAFETY: MyLatch is this process's latch from the start of every backend and worker on.
     let rc = unsafe {
-        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, millis(timeout), pg_sys::PG_WAIT_EXTENSION)
+        pg_sys::WaitLatch(
+            pg_sys::MyLatch,
+            events as c_int,
+            millis(timeout),
+            pg_sys::PG_WAIT_EXTENSION,
+        )
     };
     absorb(rc)
 }
@@ -59,7 +64,9 @@ fn absorb(rc: c_int) -> bool {
 fn reload_configuration() {
     // SAFETY: reads and clears a flag that only this process's signal handler sets; MyBgworkerEntry is null in a backend.
     unsafe {
-        if !pg_sys::MyBgworkerEntry.is_null() && (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
+        if !pg_sys::MyBgworkerEntry.is_null()
+            && (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0
+        {
             (&raw mut pg_sys::ConfigReloadPending).write_volatile(0);
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }

@@ -26,20 +26,30 @@ pub fn watch(extension: u32, callback: impl Fn() + 'static) {
 
 /// The oid of the extension, if it exists in this database. Needs a transaction.
 pub fn extension_oid() -> Option<u32> {
-    spi::read("select oid::int8 as oid from pg_catalog.pg_extension where extname = 'pg_decamp'", &[])
-        .first()
-        .map(|row| row.oid("oid"))
+    spi::read(
+        "select oid::int8 as oid from pg_catalog.pg_extension where extname = 'pg_decamp'",
+        &[],
+    )
+    .first()
+    .map(|row| row.oid("oid"))
 }
 
 /// Looks, if a second has passed since the last look. Does nothing in a process without a watch or inside a transaction.
 pub fn tick() {
-    let Some(extension) = EXTENSION.get() else { return };
+    let Some(extension) = EXTENSION.get() else {
+        return;
+    };
     if xact::is_open() || LAST.get().is_some_and(|last| last.elapsed() < EVERY) {
         return;
     }
     LAST.set(Some(Instant::now()));
-    let (present, dropping) = xact::run(|| Ok((extension_oid() == Some(extension), database_is_being_dropped())))
-        .expect("looking never fails otherwise than by ERROR");
+    let (present, dropping) = xact::run(|| {
+        Ok((
+            extension_oid() == Some(extension),
+            database_is_being_dropped(),
+        ))
+    })
+    .expect("looking never fails otherwise than by ERROR");
     if !present {
         server::exit(0);
     }

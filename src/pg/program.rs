@@ -36,8 +36,11 @@ pub fn run(
     scratch: &Path,
 ) -> Result<Finished, Failure> {
     let broken = |what: &str, error: std::io::Error| {
-        Failure::new("58P01", format!("cannot {what} {}: {error}", program.display()))
-            .hint("pg_decamp.pg_bindir must name the directory that holds pg_dump and pg_restore.")
+        Failure::new(
+            "58P01",
+            format!("cannot {what} {}: {error}", program.display()),
+        )
+        .hint("pg_decamp.pg_bindir must name the directory that holds pg_dump and pg_restore.")
     };
     let (out, err) = (scratch.with_extension("out"), scratch.with_extension("err"));
     let create = |path: &Path| File::create(path).map_err(|e| broken("write the output of", e));
@@ -67,17 +70,27 @@ pub fn run(
     };
     let read = |path: &Path| -> Result<String, Failure> {
         let mut text = Vec::new();
-        File::open(path).and_then(|mut file| file.read_to_end(&mut text)).map_err(|e| broken("read the output of", e))?;
+        File::open(path)
+            .and_then(|mut file| file.read_to_end(&mut text))
+            .map_err(|e| broken("read the output of", e))?;
         std::fs::remove_file(path).ok();
         Ok(String::from_utf8_lossy(&text).into_owned())
     };
-    Ok(Finished { status, stdout: read(&out)?, stderr: read(&err)? })
+    Ok(Finished {
+        status,
+        stdout: read(&out)?,
+        stderr: read(&err)?,
+    })
 }
 
 /// A file name in the server's directory for temporary files; what a crash leaves there the server removes at its start.
 pub fn scratch(name: &str) -> Result<std::path::PathBuf, Failure> {
     let directory = Path::new("base/pgsql_tmp");
-    std::fs::create_dir_all(directory)
-        .map_err(|e| Failure::new("58030", format!("cannot make a directory for temporary files: {e}")))?;
+    std::fs::create_dir_all(directory).map_err(|e| {
+        Failure::new(
+            "58030",
+            format!("cannot make a directory for temporary files: {e}"),
+        )
+    })?;
     Ok(directory.join(format!("pgsql_tmp{}.{name}", std::process::id())))
 }

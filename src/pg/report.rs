@@ -24,10 +24,9 @@ impl From<Failure> for ErrorReport {
 
 /// pgrx knows the SQLSTATEs of PostgreSQL's own list; any other (an extension's) becomes XX000.
 fn code(sqlstate: &str) -> PgSqlErrorCode {
-    let packed = sqlstate
-        .bytes()
-        .enumerate()
-        .fold(0i32, |acc, (i, c)| acc | (((c.wrapping_sub(b'0')) & 0x3F) as i32) << (6 * i));
+    let packed = sqlstate.bytes().enumerate().fold(0i32, |acc, (i, c)| {
+        acc | (((c.wrapping_sub(b'0')) & 0x3F) as i32) << (6 * i)
+    });
     PgSqlErrorCode::from(packed)
 }
 

@@ -21,7 +21,9 @@ pub fn database_name() -> String {
 /// Its encoding, as `client_encoding` wants it.
 pub fn encoding() -> String {
     // SAFETY: returns a constant string of the server.
-    unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Whether the current user may do everything here.
@@ -38,7 +40,8 @@ pub fn in_recovery() -> bool {
 
 /// Raises 25006 if the caller's transaction may not write.
 pub fn refuse_read_only(function: &str) {
-    let name = std::ffi::CString::new(format!("{function}()")).expect("a function's name has no NUL byte");
+    let name =
+        std::ffi::CString::new(format!("{function}()")).expect("a function's name has no NUL byte");
     // SAFETY: the string outlives the call; the ERROR it raises leaves as a panic to the function's guard.
     unsafe { pg_sys::PreventCommandIfReadOnly(name.as_ptr()) };
 }
@@ -48,11 +51,28 @@ pub fn address() -> (String, i32) {
     // SAFETY: settings that cannot change while the server runs.
     let (directories, port) = unsafe {
         let raw = pg_sys::Unix_socket_directories;
-        let text = if raw.is_null() { String::new() } else { CStr::from_ptr(raw).to_string_lossy().into_owned() };
+        let text = if raw.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(raw).to_string_lossy().into_owned()
+        };
         (text, pg_sys::PostPortNumber)
     };
-    let first = directories.split(',').next().unwrap_or_default().trim().trim_matches('"').to_owned();
-    (if first.is_empty() { "localhost".to_owned() } else { first }, port)
+    let first = directories
+        .split(',')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_matches('"')
+        .to_owned();
+    (
+        if first.is_empty() {
+            "localhost".to_owned()
+        } else {
+            first
+        },
+        port,
+    )
 }
 
 /// Where pg_dump and pg_restore are: the setting, else the directory of the running server's own binary.
@@ -72,7 +92,10 @@ pub fn database_exists(oid: u32) -> bool {
     if Path::new(&format!("base/{oid}/PG_VERSION")).exists() {
         return true;
     }
-    let tablespaces = std::fs::read_dir("pg_tblspc").into_iter().flatten().flatten();
+    let tablespaces = std::fs::read_dir("pg_tblspc")
+        .into_iter()
+        .flatten()
+        .flatten();
     tablespaces
         .filter_map(|space| std::fs::read_dir(space.path()).ok())
         .flatten()

@@ -20,7 +20,10 @@ pub fn define() {
 
 /// `pg_decamp.pg_bindir`, if set.
 pub fn bindir() -> Option<String> {
-    BINDIR.get().map(|dir| dir.to_string_lossy().into_owned()).filter(|dir| !dir.is_empty())
+    BINDIR
+        .get()
+        .map(|dir| dir.to_string_lossy().into_owned())
+        .filter(|dir| !dir.is_empty())
 }
 
 /// What a role or database setting must not impose on our workers' own short transactions.

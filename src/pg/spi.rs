@@ -36,16 +36,26 @@ pub fn update(sql: &str, parameters: &[Option<&str>]) -> u64 {
 fn execute(sql: &str, parameters: &[Option<&str>], read_only: bool) -> (Vec<Row>, u64) {
     let sql = CString::new(sql).expect("SQL contains no NUL byte");
     let mut types = vec![pg_sys::TEXTOID; parameters.len()];
-    let mut nulls: Vec<u8> = parameters.iter().map(|p| if p.is_some() { b' ' } else { b'n' }).collect();
+    let mut nulls: Vec<u8> = parameters
+        .iter()
+        .map(|p| if p.is_some() { b' ' } else { b'n' })
+        .collect();
     nulls.push(0);
     // SAFETY: SPI is entered and left in pairs (on ERROR the server cleans up); all pointers live until SPI_finish; values
     // are copied out before it. The datums are allocated in the caller's memory context, before SPI_connect switches it.
     unsafe {
         let mut values: Vec<pg_sys::Datum> = parameters
             .iter()
-            .map(|p| p.and_then(|v| v.into_datum()).unwrap_or(pg_sys::Datum::from(0)))
+            .map(|p| {
+                p.and_then(|v| v.into_datum())
+                    .unwrap_or(pg_sys::Datum::from(0))
+            })
             .collect();
-        assert_eq!(pg_sys::SPI_connect(), pg_sys::SPI_OK_CONNECT as i32, "SPI_connect works");
+        assert_eq!(
+            pg_sys::SPI_connect(),
+            pg_sys::SPI_OK_CONNECT as i32,
+            "SPI_connect works"
+        );
         let rc = pg_sys::SPI_execute_with_args(
             sql.as_ptr(),
             parameters.len() as i32,
@@ -57,7 +67,11 @@ fn execute(sql: &str, parameters: &[Option<&str>], read_only: bool) -> (Vec<Row>
         );
         assert!(rc > 0, "SPI refused {sql:?} with code {rc}");
         let processed = pg_sys::SPI_processed;
-        let rows = if pg_sys::SPI_tuptable.is_null() { Vec::new() } else { rows(&*pg_sys::SPI_tuptable) };
+        let rows = if pg_sys::SPI_tuptable.is_null() {
+            Vec::new()
+        } else {
+            rows(&*pg_sys::SPI_tuptable)
+        };
         pg_sys::SPI_finish();
         (rows, processed)
     }
@@ -69,12 +83,15 @@ unsafe fn rows(table: &pg_sys::SPITupleTable) -> Vec<Row> {
     // strings (the latter null for NULL) in the SPI context, freed with it.
     unsafe {
         let width = (*table.tupdesc).natts;
-        let names: Rc<[String]> =
-            (1..=width).map(|i| owned(pg_sys::SPI_fname(table.tupdesc, i)).unwrap_or_default()).collect();
+        let names: Rc<[String]> = (1..=width)
+            .map(|i| owned(pg_sys::SPI_fname(table.tupdesc, i)).unwrap_or_default())
+            .collect();
         (0..table.numvals as usize)
             .map(|at| {
                 let tuple = *table.vals.add(at);
-                let values = (1..=width).map(|i| owned(pg_sys::SPI_getvalue(tuple, table.tupdesc, i))).collect();
+                let values = (1..=width)
+                    .map(|i| owned(pg_sys::SPI_getvalue(tuple, table.tupdesc, i)))
+                    .collect();
                 Row::new(names.clone(), values)
             })
             .collect()
@@ -87,5 +104,9 @@ unsafe fn owned(text: *mut std::ffi::c_char) -> Option<String> {
         return None;
     }
     // SAFETY: the caller vouches for it.
-    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    Some(
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
+    )
 }

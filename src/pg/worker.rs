@@ -64,7 +64,11 @@ pub struct Orders {
 
 /// Registers a dynamic worker. Errors: 53400 when `max_worker_processes` is used up.
 pub fn start(kind: Kind, database: u32, subscription: i32, title: &str) -> Result<(), Failure> {
-    let starter = if xact::is_open() { starter() } else { String::new() };
+    let starter = if xact::is_open() {
+        starter()
+    } else {
+        String::new()
+    };
     let mut name = format!("pg_decamp {} {title}", kind.name());
     name.truncate(90);
     BackgroundWorkerBuilder::new(&name)
@@ -104,10 +108,13 @@ pub fn is_preloading() -> bool {
 
 /// The id of our own transaction if it has written something that a worker must wait for.
 fn starter() -> String {
-    spi::write("select pg_catalog.pg_current_xact_id_if_assigned()::text as xid", &[])[0]
-        .opt("xid")
-        .unwrap_or_default()
-        .to_owned()
+    spi::write(
+        "select pg_catalog.pg_current_xact_id_if_assigned()::text as xid",
+        &[],
+    )[0]
+    .opt("xid")
+    .unwrap_or_default()
+    .to_owned()
 }
 
 /// A worker's first steps: signals, connection to its database, settings, wait for the starter. Exits when there is
@@ -142,7 +149,10 @@ fn wait_for_end_of(starter: &str) {
     }
     let running = || {
         xact::run(|| {
-            let status = &spi::read("select pg_catalog.pg_xact_status($1::xid8) as status", &[Some(starter)])[0];
+            let status = &spi::read(
+                "select pg_catalog.pg_xact_status($1::xid8) as status",
+                &[Some(starter)],
+            )[0];
             Ok(status.opt("status") == Some("in progress"))
         })
         .expect("looking never fails otherwise than by ERROR")
@@ -182,7 +192,10 @@ pub fn join(subscription: i32) {
     xact::run(|| {
         spi::read(
             "select pg_catalog.pg_advisory_lock_shared($1::int4, $2::int4)",
-            &[Some(&COPY_CLASS.to_string()), Some(&subscription.to_string())],
+            &[
+                Some(&COPY_CLASS.to_string()),
+                Some(&subscription.to_string()),
+            ],
         );
         Ok(())
     })

@@ -68,7 +68,9 @@ pub fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failur
 fn describe(error: &CaughtError) -> Failure {
     let (CaughtError::PostgresError(report)
     | CaughtError::ErrorReport(report)
-    | CaughtError::RustPanic { ereport: report, .. }) = error;
+    | CaughtError::RustPanic {
+        ereport: report, ..
+    }) = error;
     let mut failure = Failure::new(&sqlstate(report.sql_error_code() as i32), report.message());
     failure.detail = report.detail().map(str::to_owned);
     failure.hint = report.hint().map(str::to_owned);

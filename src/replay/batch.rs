@@ -29,7 +29,10 @@ pub struct Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self { failure, table: None }
+        Self {
+            failure,
+            table: None,
+        }
     }
 }
 
@@ -38,8 +41,7 @@ const MOST_ROWS: u64 = 100_000;
 
 /// The batch's transaction must not wait long for a lock on a user's table while it holds others: somebody's ALTER TABLE
 /// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
-const BEGIN_SOURCE: &str =
-    "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
+const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
 
 /// Where a batch comes from and goes to.
 pub struct Sides<'a> {
@@ -73,10 +75,23 @@ pub fn run(
             counts.truncated = *times;
         }
         if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
-            let mode = modes.iter().find(|(oid, _)| *oid == plan.oid).map_or(plan.lowest, |(_, mode)| *mode);
+            let mode = modes
+                .iter()
+                .find(|(oid, _)| *oid == plan.oid)
+                .map_or(plan.lowest, |(_, mode)| *mode);
             let limit = (!everything).then(|| plan.limit.min(left));
-            let taken = replay_table(source, target, plan, mode.max(plan.lowest), limit, &mut counts)
-                .map_err(|failure| Trouble { failure: failure.during(format_args!("replaying {}", plan.shown)), table: Some(plan.oid) })?;
+            let taken = replay_table(
+                source,
+                target,
+                plan,
+                mode.max(plan.lowest),
+                limit,
+                &mut counts,
+            )
+            .map_err(|failure| Trouble {
+                failure: failure.during(format_args!("replaying {}", plan.shown)),
+                table: Some(plan.oid),
+            })?;
             left = left.saturating_sub(taken);
         }
         if counts.rows() + counts.truncated > 0 {
@@ -97,12 +112,18 @@ fn refuse_changed(
     everything: bool,
     fingerprints: &HashMap<u32, String>,
 ) -> Result<(), Trouble> {
-    let oids: Vec<u32> =
-        plans.iter().map(|p| p.oid).filter(|oid| everything || pending.oids.contains(oid)).collect();
+    let oids: Vec<u32> = plans
+        .iter()
+        .map(|p| p.oid)
+        .filter(|oid| everything || pending.oids.contains(oid))
+        .collect();
     let now = catalog::fingerprints(source, &oids)?;
     for plan in plans.iter().filter(|p| oids.contains(&p.oid)) {
         if now.get(&plan.oid) != fingerprints.get(&plan.oid) {
-            return Err(Trouble { failure: catalog::changed(&plan.shown), table: Some(plan.oid) });
+            return Err(Trouble {
+                failure: catalog::changed(&plan.shown),
+                table: Some(plan.oid),
+            });
         }
     }
     Ok(())
@@ -132,7 +153,9 @@ fn replay_table(
         let gone = &target.query(&plan.delete_all, &[])?[0];
         counts.deleted = unsigned(gone.int("deleted"));
         counts.updated = unsigned(gone.int("back"));
-        counts.inserted = target.execute(&plan.insert_all, &[])?.saturating_sub(counts.updated);
+        counts.inserted = target
+            .execute(&plan.insert_all, &[])?
+            .saturating_sub(counts.updated);
     }
     Ok(flow.rows)
 }
@@ -160,7 +183,10 @@ fn truncate(
     let mut found: Vec<(u32, u64)> = Vec::new();
     let mut members: Vec<String> = Vec::new();
     for row in &rows {
-        let plan = plans.iter().find(|p| p.oid == row.oid("oid")).expect("only planned tables were asked for");
+        let plan = plans
+            .iter()
+            .find(|p| p.oid == row.oid("oid"))
+            .expect("only planned tables were asked for");
         let whole = row.text("schema") == plan.schema && row.text("name") == plan.name;
         match found.iter_mut().find(|(oid, _)| *oid == plan.oid) {
             Some((_, times)) => *times += u64::from(whole),
@@ -172,7 +198,10 @@ fn truncate(
     }
     // a partition truncated on its own; TRUNCATE of the whole table notes its partitions too
     for row in &rows {
-        let plan = plans.iter().find(|p| p.oid == row.oid("oid")).expect("only planned tables were asked for");
+        let plan = plans
+            .iter()
+            .find(|p| p.oid == row.oid("oid"))
+            .expect("only planned tables were asked for");
         if !members.contains(&plan.target) {
             members.push(qualified(row.text("schema"), row.text("name")));
         }
@@ -187,7 +216,10 @@ fn truncate(
         Ok(()) => target.batch("release savepoint truncation")?,
         Err(failure) if failure.sqlstate == "0A000" => {
             let deletes: Vec<String> = members.iter().map(|m| format!("delete from {m}")).collect();
-            target.batch(&format!("rollback to savepoint truncation; {}", deletes.join("; ")))?;
+            target.batch(&format!(
+                "rollback to savepoint truncation; {}",
+                deletes.join("; ")
+            ))?;
         }
         Err(failure) => return Err(failure.during("replaying TRUNCATE")),
     }

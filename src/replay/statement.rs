@@ -99,9 +99,16 @@ impl Plan {
             .iter()
             .zip(&keys)
             .map(|(k, alias)| (alias.clone(), k.name.as_str()))
-            .chain(source.stored().zip(&staged).map(|(c, alias)| (alias.clone(), c.name.as_str())))
+            .chain(
+                source
+                    .stored()
+                    .zip(&staged)
+                    .map(|(c, alias)| (alias.clone(), c.name.as_str())),
+            )
             .map(|(alias, name)| {
-                let column = target.column(name).expect("the target has every stored column of the source");
+                let column = target
+                    .column(name)
+                    .expect("the target has every stored column of the source");
                 format!("{alias} {}", column.base_type)
             });
         let create_stage = format!(
@@ -109,8 +116,11 @@ impl Plan {
             ident(&stage_name),
             list(definitions.collect()),
         );
-        let fill_stage =
-            format!("copy {stage} ({}, present, {}) from stdin", list(keys.clone()), list(staged.clone()));
+        let fill_stage = format!(
+            "copy {stage} ({}, present, {}) from stdin",
+            list(keys.clone()),
+            list(staged.clone())
+        );
 
         let on_key: Vec<String> = source
             .key
@@ -135,7 +145,10 @@ impl Plan {
             .map(|c| format!("{0} = excluded.{0}", ident(&c.name)))
             .collect();
         let image = |prefix: &str| {
-            format!("row({})::record", list(columns.iter().map(|c| format!("{prefix}.{c}")).collect()))
+            format!(
+                "row({})::record",
+                list(columns.iter().map(|c| format!("{prefix}.{c}")).collect())
+            )
         };
         let merge = format!(
             "{insert} on conflict ({}) do update set {} where {} operator(pg_catalog.*<>) {}",
@@ -145,23 +158,32 @@ impl Plan {
             image("excluded"),
         );
         let upsert = counted(&merge, target, &stage, &on_key);
-        let delete_gone =
-            format!("delete from {} t using {stage} s where not s.present and {on_key}", target.only());
+        let delete_gone = format!(
+            "delete from {} t using {stage} s where not s.present and {on_key}",
+            target.only()
+        );
         let delete_all = format!(
             "with gone as (delete from {} t using {stage} s where {on_key} returning s.present) \
              select count(*) filter (where present) as back, count(*) filter (where not present) as deleted from gone",
             target.only(),
         );
         let identity_off_key = source.stored().any(|c| {
-            target.column(&c.name).is_some_and(|t| t.identity_always) && !source.key.iter().any(|k| k.name == c.name)
+            target.column(&c.name).is_some_and(|t| t.identity_always)
+                && !source.key.iter().any(|k| k.name == c.name)
         });
-        let upsertable =
-            !target.deferrable_key && !settable.is_empty() && !identity_off_key && drift::same_key(source, target);
+        let upsertable = !target.deferrable_key
+            && !settable.is_empty()
+            && !identity_off_key
+            && drift::same_key(source, target);
         Self {
             oid: source.oid,
             shown: source.shown(),
             segment,
-            lowest: if upsertable { Mode::Upsert } else { Mode::Replace },
+            lowest: if upsertable {
+                Mode::Upsert
+            } else {
+                Mode::Replace
+            },
             limit: MOST_KEYS,
             target: match target.kind {
                 Kind::Partitioned => target.qualified(),
@@ -189,8 +211,8 @@ impl Plan {
     /// Adapts the batch to the width of the rows seen: about 32 MB a table.
     pub fn adapt(&mut self, rows: u64, bytes: u64) {
         const BATCH_BYTES: u64 = 32 << 20;
-        if rows > 0 {
-            let width = (bytes / rows).max(1);
+        if let Some(width) = bytes.checked_div(rows) {
+            let width = width.max(1);
             self.limit = (BATCH_BYTES / width).clamp(50, MOST_KEYS);
         }
     }

@@ -42,7 +42,13 @@ impl Memory {
         self.backoff.reset();
         if self.told.take().is_some() {
             xact::run(|| {
-                event::record(Severity::Info, &subscription.name, "subscription", "goes on", None);
+                event::record(
+                    Severity::Info,
+                    &subscription.name,
+                    "subscription",
+                    "goes on",
+                    None,
+                );
                 Ok(())
             })?;
         }
@@ -55,14 +61,18 @@ impl Memory {
 
 /// Returns when there is nothing more to do: the subscription is gone, paused or waits for a person.
 pub fn live(id: i32) -> Result<(), Failure> {
-    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else { return Ok(()) };
+    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else {
+        return Ok(());
+    };
     liveness::watch(extension, move || heartbeat(id));
     if !worker::claim(APPLY_CLASS, id, Duration::from_secs(10)) {
         return Ok(());
     }
     let mut memory = Memory::default();
     loop {
-        let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else { return Ok(()) };
+        let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else {
+            return Ok(());
+        };
         if !subscription.enabled || subscription.state == State::Errored {
             return Ok(());
         }
@@ -82,11 +92,19 @@ pub fn live(id: i32) -> Result<(), Failure> {
 
 fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trouble> {
     let (source_info, target_info, encoding) = xact::run(|| {
-        Ok((subscription.source_info()?, subscription.target_info()?, server::encoding()))
+        Ok((
+            subscription.source_info()?,
+            subscription.target_info()?,
+            server::encoding(),
+        ))
     })?;
     let title = subscription.title("apply");
     let mut target = Connection::open(&target_info, Role::Target, &encoding, &title)?;
-    let encoding = if subscription.target.is_some() { target_encoding(&mut target)? } else { encoding };
+    let encoding = if subscription.target.is_some() {
+        target_encoding(&mut target)?
+    } else {
+        encoding
+    };
     let mut source = Connection::open(&source_info, Role::Source, &encoding, &title)?;
     capture::lock_origin(&mut source, &subscription.uuid)?;
     applied::prepare(&mut target)?;
@@ -102,8 +120,12 @@ fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trou
 
 /// Both connections speak the target's encoding: bytes then pass from one to the other as they are.
 pub fn target_encoding(target: &mut Connection) -> Result<String, Failure> {
-    let encoding = target.query("select current_setting('server_encoding') as name", &[])?[0].string("name");
-    target.execute("select set_config('client_encoding', $1, false)", &[Some(&encoding)])?;
+    let encoding =
+        target.query("select current_setting('server_encoding') as name", &[])?[0].string("name");
+    target.execute(
+        "select set_config('client_encoding', $1, false)",
+        &[Some(&encoding)],
+    )?;
     Ok(encoding)
 }
 
@@ -114,7 +136,11 @@ enum Next {
 }
 
 /// Decides what a failure means, and writes it down before anything else happens.
-fn handle(subscription: &Subscription, memory: &mut Memory, trouble: Trouble) -> Result<Next, Failure> {
+fn handle(
+    subscription: &Subscription,
+    memory: &mut Memory,
+    trouble: Trouble,
+) -> Result<Next, Failure> {
     let Trouble { failure, table } = trouble;
     let id = subscription.id;
     if let (Some(oid), Verdict::Quarantine) = (table, verdict(&failure)) {
@@ -147,7 +173,13 @@ fn handle(subscription: &Subscription, memory: &mut Memory, trouble: Trouble) ->
         if news {
             let detail = failure.hint.as_deref();
             let message = format!("interrupted, trying again: {}", failure.line());
-            event::record(Severity::Warning, &subscription.name, "subscription", &message, detail);
+            event::record(
+                Severity::Warning,
+                &subscription.name,
+                "subscription",
+                &message,
+                detail,
+            );
         }
         Ok(())
     })?;

@@ -17,19 +17,25 @@ use crate::task::{self, Task};
 
 /// Returns when no task is left, or the subscription is paused or gone.
 pub fn live(id: i32) -> Result<(), Failure> {
-    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else { return Ok(()) };
+    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else {
+        return Ok(());
+    };
     liveness::watch(extension, || ());
     worker::join(id);
     let mut sides: Option<(Connection, Connection)> = None;
     loop {
         let claimed = xact::run(|| {
-            let Some(subscription) = subscription::by_id_settled(id) else { return Ok(None) };
+            let Some(subscription) = subscription::by_id_settled(id) else {
+                return Ok(None);
+            };
             if !subscription.enabled || subscription.state == State::Errored {
                 return Ok(None);
             }
             Ok(task::claim(id).map(|task| (subscription, task)))
         })?;
-        let Some((subscription, task)) = claimed else { return Ok(()) };
+        let Some((subscription, task)) = claimed else {
+            return Ok(());
+        };
         worker::set_title(&subscription.title("copy"));
         activity::report(Some(&format!("copying table {}", task.source_oid)));
         if let Err(failure) = run(&subscription, &task, &mut sides) {
@@ -40,7 +46,11 @@ pub fn live(id: i32) -> Result<(), Failure> {
     }
 }
 
-fn run(subscription: &Subscription, task: &Task, sides: &mut Option<(Connection, Connection)>) -> Result<(), Failure> {
+fn run(
+    subscription: &Subscription,
+    task: &Task,
+    sides: &mut Option<(Connection, Connection)>,
+) -> Result<(), Failure> {
     if sides.is_none() {
         *sides = Some(connect(subscription)?);
     }
@@ -50,10 +60,20 @@ fn run(subscription: &Subscription, task: &Task, sides: &mut Option<(Connection,
     let table = tables
         .iter()
         .find(|t| t.oid == task.source_oid)
-        .ok_or_else(|| Failure::new("42P01", format!("table with oid {} is gone from the source", task.source_oid)))?;
+        .ok_or_else(|| {
+            Failure::new(
+                "42P01",
+                format!("table with oid {} is gone from the source", task.source_oid),
+            )
+        })?;
     let began = Instant::now();
     let fingerprint = fingerprints.get(&task.source_oid);
-    let chunk = Chunk { id: task.id, uuid: &subscription.uuid, table, fingerprint };
+    let chunk = Chunk {
+        id: task.id,
+        uuid: &subscription.uuid,
+        table,
+        fingerprint,
+    };
     let flow = chunk::copy(&chunk, source, target, publisher(task.id))?;
     if let Err(failure) = chunk::analyze(table, target) {
         if failure.disconnected {
@@ -70,20 +90,40 @@ fn run(subscription: &Subscription, task: &Task, sides: &mut Option<(Connection,
     };
     xact::run(|| {
         task::finish(task.id, flow.or(Some(Flow { rows, bytes: 0 })));
-        let message = format!("copied {rows} rows in {:.1} s", began.elapsed().as_secs_f64());
-        event::record(Severity::Info, &subscription.name, &table.shown(), &message, None);
+        let message = format!(
+            "copied {rows} rows in {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        event::record(
+            Severity::Info,
+            &subscription.name,
+            &table.shown(),
+            &message,
+            None,
+        );
         Ok(())
     })
 }
 
 fn connect(subscription: &Subscription) -> Result<(Connection, Connection), Failure> {
     let (source, target, encoding) = xact::run(|| {
-        Ok((subscription.source_info()?, subscription.target_info()?, server::encoding()))
+        Ok((
+            subscription.source_info()?,
+            subscription.target_info()?,
+            server::encoding(),
+        ))
     })?;
     let title = subscription.title("copy");
     let mut target = Connection::open(&target, Role::Target, &encoding, &title)?;
-    let encoding = if subscription.target.is_some() { target_encoding(&mut target)? } else { encoding };
-    Ok((Connection::open(&source, Role::Source, &encoding, &title)?, target))
+    let encoding = if subscription.target.is_some() {
+        target_encoding(&mut target)?
+    } else {
+        encoding
+    };
+    Ok((
+        Connection::open(&source, Role::Source, &encoding, &title)?,
+        target,
+    ))
 }
 
 /// Writes the progress of a task about once a second.
@@ -108,10 +148,17 @@ fn give_back(subscription: &Subscription, task: &Task, failure: &Failure) -> Res
     let wait = 500u128 << task.attempts.clamp(1, 6);
     xact::run(|| {
         task::put_back(task.id, failure, wait);
-        let shown = relation::by_oid(subscription.id, task.source_oid).map_or_else(String::new, |r| r.shown());
+        let shown = relation::by_oid(subscription.id, task.source_oid)
+            .map_or_else(String::new, |r| r.shown());
         if verdict(failure) == Verdict::Retry {
             let message = format!("copy interrupted, trying again: {}", failure.line());
-            event::record(Severity::Warning, &subscription.name, &shown, &message, failure.hint.as_deref());
+            event::record(
+                Severity::Warning,
+                &subscription.name,
+                &shown,
+                &message,
+                failure.hint.as_deref(),
+            );
         } else {
             relation::quarantine(subscription.id, task.source_oid, failure);
             event::record_failure(&subscription.name, &shown, failure);

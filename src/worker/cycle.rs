@@ -69,7 +69,11 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
         }
-        wait = if busy { Duration::ZERO } else { (wait * 2).clamp(SHORTEST_WAIT, SECOND) };
+        wait = if busy {
+            Duration::ZERO
+        } else {
+            (wait * 2).clamp(SHORTEST_WAIT, SECOND)
+        };
         woken = if wait.is_zero() {
             latch::check_for_interrupts();
             false
@@ -112,8 +116,13 @@ impl<'a> Cycle<'a> {
             recovered: false,
         };
         let subscription = &cycle.session.subscription;
-        let choice = Choice::parse(subscription.tables.as_deref(), subscription.exclude.as_deref())?;
-        cycle.sequences.refresh(&mut cycle.session.source, &choice, &oids)?;
+        let choice = Choice::parse(
+            subscription.tables.as_deref(),
+            subscription.exclude.as_deref(),
+        )?;
+        cycle
+            .sequences
+            .refresh(&mut cycle.session.source, &choice, &oids)?;
         cycle.plan()?;
         Ok(cycle)
     }
@@ -126,7 +135,9 @@ impl<'a> Cycle<'a> {
     fn reload(&mut self) -> Result<Option<End>, Trouble> {
         let id = self.id();
         let (now, relations) = xact::run(|| Ok((subscription::by_id(id), relation::of(id))))?;
-        let Some(now) = now else { return Ok(Some(End::Gone)) };
+        let Some(now) = now else {
+            return Ok(Some(End::Gone));
+        };
         if !now.enabled || now.state == State::Errored {
             return Ok(Some(End::Gone));
         }
@@ -136,9 +147,14 @@ impl<'a> Cycle<'a> {
         }
         // a table came back from `errored`: it may have changed meanwhile, so look at everything anew
         let was_errored = |r: &Relation| {
-            self.relations.iter().any(|k| k.oid == r.oid && k.state == relation::State::Errored)
+            self.relations
+                .iter()
+                .any(|k| k.oid == r.oid && k.state == relation::State::Errored)
         };
-        if relations.iter().any(|r| r.state != relation::State::Errored && was_errored(r)) {
+        if relations
+            .iter()
+            .any(|r| r.state != relation::State::Errored && was_errored(r))
+        {
             return Ok(Some(End::Changed));
         }
         self.session.subscription = now;
@@ -149,29 +165,43 @@ impl<'a> Cycle<'a> {
 
     /// Keeps a plan for every table that is to be replayed.
     fn plan(&mut self) -> Result<(), Trouble> {
-        let wanted: Vec<u32> = self.relations.iter().filter(|r| r.state.is_replayed()).map(|r| r.oid).collect();
+        let wanted: Vec<u32> = self
+            .relations
+            .iter()
+            .filter(|r| r.state.is_replayed())
+            .map(|r| r.oid)
+            .collect();
         self.plans.retain(|p| wanted.contains(&p.oid));
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;
             }
-            let plan = self.plan_one(oid).map_err(|failure| Trouble { failure, table: Some(oid) })?;
+            let plan = self.plan_one(oid).map_err(|failure| Trouble {
+                failure,
+                table: Some(oid),
+            })?;
             self.plans.push(plan);
         }
         Ok(())
     }
 
     fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
-        let source = self
-            .source
-            .iter()
-            .find(|t| t.oid == oid)
-            .ok_or_else(|| Failure::new("42P01", format!("table with oid {oid} is gone from the source")))?;
+        let source = self.source.iter().find(|t| t.oid == oid).ok_or_else(|| {
+            Failure::new(
+                "42P01",
+                format!("table with oid {oid} is gone from the source"),
+            )
+        })?;
         let target = self
             .target
             .iter()
             .find(|t| t.schema == source.schema && t.name == source.name)
-            .ok_or_else(|| Failure::new("42P01", format!("table {} is missing on the target", source.shown())))?;
+            .ok_or_else(|| {
+                Failure::new(
+                    "42P01",
+                    format!("table {} is missing on the target", source.shown()),
+                )
+            })?;
         if let Some(difference) = drift::compare(source, target).into_iter().find(|d| d.fatal) {
             return Err(Failure::new("42P17", difference.message).hint(format!(
                 "On the target: {} Then SELECT repl_resume('{}');",
@@ -179,8 +209,11 @@ impl<'a> Cycle<'a> {
             )));
         }
         if source.key.is_empty() {
-            return Err(Failure::new("42P17", format!("table {} has lost its key on the source", source.shown()))
-                .hint("Give it a primary key again, then SELECT repl_resume()."));
+            return Err(Failure::new(
+                "42P17",
+                format!("table {} has lost its key on the source", source.shown()),
+            )
+            .hint("Give it a primary key again, then SELECT repl_resume()."));
         }
         Ok(Plan::new(&self.session.names, source, target))
     }
@@ -193,7 +226,12 @@ impl<'a> Cycle<'a> {
         let id = self.id();
         let (done, open, claimable, running) = xact::run(|| {
             task::reclaim(id);
-            Ok((task::finished_tables(id), task::open(id), task::claimable(id), worker::pids(COPY_CLASS, id).len()))
+            Ok((
+                task::finished_tables(id),
+                task::open(id),
+                task::claimable(id),
+                worker::pids(COPY_CLASS, id).len(),
+            ))
         })?;
         if !done.is_empty() {
             xact::run(|| {
@@ -203,15 +241,29 @@ impl<'a> Cycle<'a> {
                 Ok(())
             })?;
         }
-        let wanted = usize::try_from(claimable.min(i64::from(self.session.subscription.workers))).unwrap_or(0);
-        let free = usize::try_from(self.session.subscription.workers).unwrap_or(0).saturating_sub(running);
+        let wanted = usize::try_from(claimable.min(i64::from(self.session.subscription.workers)))
+            .unwrap_or(0);
+        let free = usize::try_from(self.session.subscription.workers)
+            .unwrap_or(0)
+            .saturating_sub(running);
         for _ in 0..wanted.min(free) {
-            worker::start(Kind::Copy, server::database_oid(), id, &self.session.subscription.name)?;
+            worker::start(
+                Kind::Copy,
+                server::database_oid(),
+                id,
+                &self.session.subscription.name,
+            )?;
         }
         if open == 0 {
             xact::run(|| {
                 self.session.subscription.enter(State::Catchup);
-                event::record(Severity::Info, &self.session.subscription.name, "subscription", "copy finished", None);
+                event::record(
+                    Severity::Info,
+                    &self.session.subscription.name,
+                    "subscription",
+                    "copy finished",
+                    None,
+                );
                 Ok(())
             })?;
         }
@@ -233,7 +285,10 @@ impl<'a> Cycle<'a> {
         }
         let as_of = meter::now();
         let outcome = replay::run(
-            &mut replay::Sides { source: &mut session.source, target: &mut session.target },
+            &mut replay::Sides {
+                source: &mut session.source,
+                target: &mut session.target,
+            },
             &session.names,
             &mut self.plans,
             &pending,
@@ -261,9 +316,16 @@ impl<'a> Cycle<'a> {
     /// Everything that was visible at `as_of` is on the target.
     fn completed(&mut self, as_of: i64) -> Result<(), Trouble> {
         let id = self.id();
-        let errored = self.relations.iter().any(|r| r.state == relation::State::Errored);
-        let early: Vec<u32> =
-            self.relations.iter().filter(|r| r.state == relation::State::Catchup).map(|r| r.oid).collect();
+        let errored = self
+            .relations
+            .iter()
+            .any(|r| r.state == relation::State::Errored);
+        let early: Vec<u32> = self
+            .relations
+            .iter()
+            .filter(|r| r.state == relation::State::Catchup)
+            .map(|r| r.oid)
+            .collect();
         if !early.is_empty() {
             xact::run(|| {
                 for oid in &early {
@@ -273,13 +335,22 @@ impl<'a> Cycle<'a> {
             })?;
             self.relations = xact::run(|| Ok(relation::of(id)))?;
         }
-        let all_ready = self.relations.iter().all(|r| r.state == relation::State::Ready);
+        let all_ready = self
+            .relations
+            .iter()
+            .all(|r| r.state == relation::State::Ready);
         if all_ready && self.session.subscription.state == State::Catchup {
             // sequences first: streaming means that everything is there
             self.look_around()?;
             xact::run(|| {
                 self.session.subscription.enter(State::Streaming);
-                event::record(Severity::Info, &self.session.subscription.name, "subscription", "streaming", None);
+                event::record(
+                    Severity::Info,
+                    &self.session.subscription.name,
+                    "subscription",
+                    "streaming",
+                    None,
+                );
                 Ok(())
             })?;
         }
@@ -292,12 +363,20 @@ impl<'a> Cycle<'a> {
     /// Sequences, and whether capture is still what it should be.
     fn look_around(&mut self) -> Result<(), Trouble> {
         let session = &mut *self.session;
-        let complaints = self.sequences.follow(&mut session.source, &mut session.target)?;
+        let complaints = self
+            .sequences
+            .follow(&mut session.source, &mut session.target)?;
         let name = session.subscription.name.clone();
         if !complaints.is_empty() {
             xact::run(|| {
                 for complaint in &complaints {
-                    event::record(Severity::Warning, &name, &complaint.sequence, &complaint.message, None);
+                    event::record(
+                        Severity::Warning,
+                        &name,
+                        &complaint.sequence,
+                        &complaint.message,
+                        None,
+                    );
                 }
                 Ok(())
             })?;
@@ -307,16 +386,31 @@ impl<'a> Cycle<'a> {
             .iter()
             .filter(|r| r.is_captured() && r.state != relation::State::Errored)
             .map(|r| {
-                let partitioned = self.source.iter().any(|t| t.oid == r.oid && t.kind == TableKind::Partitioned);
+                let partitioned = self
+                    .source
+                    .iter()
+                    .any(|t| t.oid == r.oid && t.kind == TableKind::Partitioned);
                 (r.oid, partitioned)
             })
             .collect();
         for gap in capture::gaps(&mut session.source, &session.names, &watched)? {
             match gap {
-                Gap::Broken(oid) => return Err(Trouble { failure: broken_capture(&name), table: Some(oid) }),
+                Gap::Broken(oid) => {
+                    return Err(Trouble {
+                        failure: broken_capture(&name),
+                        table: Some(oid),
+                    });
+                }
                 Gap::Partition { root, schema, name } => {
                     // tried again in the next round if the lock is not to be had now
-                    capture::install_on_partition(&mut session.source, &session.names, root, &schema, &name).ok();
+                    capture::install_on_partition(
+                        &mut session.source,
+                        &session.names,
+                        root,
+                        &schema,
+                        &name,
+                    )
+                    .ok();
                 }
             }
         }
@@ -329,10 +423,17 @@ impl<'a> Cycle<'a> {
             return Ok(());
         }
         if self.meter.count_due() {
-            let captured: Vec<u32> = self.relations.iter().filter(|r| r.is_captured()).map(|r| r.oid).collect();
+            let captured: Vec<u32> = self
+                .relations
+                .iter()
+                .filter(|r| r.is_captured())
+                .map(|r| r.oid)
+                .collect();
             let began = Instant::now();
-            let backlogs = replay::backlogs(&mut self.session.source, &self.session.names, &captured)?;
-            self.meter.counted(backlogs.iter().map(|(_, n)| n).sum(), began.elapsed());
+            let backlogs =
+                replay::backlogs(&mut self.session.source, &self.session.names, &captured)?;
+            self.meter
+                .counted(backlogs.iter().map(|(_, n)| n).sum(), began.elapsed());
             let id = self.id();
             xact::run(|| {
                 relation::set_backlogs(id, &backlogs);

@@ -20,7 +20,11 @@ use crate::task;
 /// Goes on from the state the tables tell; does nothing once capture is complete.
 pub fn run(session: &mut Session) -> Result<(), Failure> {
     if session.subscription.state == State::Starting {
-        let next = if session.subscription.copy_schema { State::Importing } else { State::Installing };
+        let next = if session.subscription.copy_schema {
+            State::Importing
+        } else {
+            State::Installing
+        };
         enter(session, next)?;
     }
     if session.subscription.state == State::Importing {
@@ -28,13 +32,24 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
         enter(session, State::Installing)?;
     }
     if session.subscription.state == State::Installing {
-        capture::prepare(&mut session.source, &session.names, &session.subscription.uuid)?;
+        capture::prepare(
+            &mut session.source,
+            &session.names,
+            &session.subscription.uuid,
+        )?;
         let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
         let source = catalog::tables(&mut session.source)?;
         let target = catalog::tables(&mut session.target)?;
         refuse_differences(session, &relations, &source, &target)?;
         install_capture(session, &source)?;
-        enter(session, if session.subscription.copy_data { State::Copying } else { State::Catchup })?;
+        enter(
+            session,
+            if session.subscription.copy_data {
+                State::Copying
+            } else {
+                State::Catchup
+            },
+        )?;
     }
     Ok(())
 }
@@ -50,14 +65,23 @@ fn import_schema(session: &mut Session) -> Result<(), Failure> {
     let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
     let source = catalog::tables(&mut session.source)?;
     let target = catalog::tables(&mut session.target)?;
-    let present = |r: &Relation| target.iter().any(|t| t.schema == r.schema && t.name == r.name);
+    let present = |r: &Relation| {
+        target
+            .iter()
+            .any(|t| t.schema == r.schema && t.name == r.name)
+    };
     if relations.iter().all(present) {
         return Ok(());
     }
-    let taken = |t: &Table| relations.iter().any(|r| r.oid == t.oid || Some(r.oid) == t.root);
+    let taken = |t: &Table| {
+        relations
+            .iter()
+            .any(|r| r.oid == t.oid || Some(r.oid) == t.root)
+    };
     let left_out: Vec<&Table> = source.iter().filter(|t| !taken(t)).collect();
     let subscription = session.subscription.clone();
-    let (source_info, target_info) = xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
+    let (source_info, target_info) =
+        xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
     let failed = import::run(&Import {
         subscription: &subscription.name,
         source: &source_info,
@@ -76,9 +100,17 @@ fn import_schema(session: &mut Session) -> Result<(), Failure> {
         }
         let message = match failed.len() {
             0 => "schema imported".to_owned(),
-            n => format!("schema imported, {n} statements refused by the target (each is an event)"),
+            n => {
+                format!("schema imported, {n} statements refused by the target (each is an event)")
+            }
         };
-        event::record(Severity::Info, &subscription.name, "schema import", &message, None);
+        event::record(
+            Severity::Info,
+            &subscription.name,
+            "schema import",
+            &message,
+            None,
+        );
         Ok(())
     })
 }
@@ -92,13 +124,21 @@ fn refuse_differences(
 ) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for relation in relations.iter().filter(|r| !r.is_captured()) {
-        let of = |side: &[Table]| side.iter().find(|t| t.schema == relation.schema && t.name == relation.name).cloned();
+        let of = |side: &[Table]| {
+            side.iter()
+                .find(|t| t.schema == relation.schema && t.name == relation.name)
+                .cloned()
+        };
         match (of(source), of(target)) {
             (None, _) => problems.push(format!("{} is gone from the source", relation.shown())),
             (_, None) => problems.push(format!("{} is missing on the target", relation.shown())),
             (Some(source), Some(target)) => {
-                let fatal = drift::compare(&source, &target).into_iter().filter(|d| d.fatal);
-                problems.extend(fatal.map(|d| format!("{}: {} ({})", relation.shown(), d.message, d.fix)));
+                let fatal = drift::compare(&source, &target)
+                    .into_iter()
+                    .filter(|d| d.fatal);
+                problems.extend(
+                    fatal.map(|d| format!("{}: {} ({})", relation.shown(), d.message, d.fix)),
+                );
             }
         }
     }
@@ -118,15 +158,20 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
     let id = session.subscription.id;
     let mut backoff = Backoff::default();
     loop {
-        let open: Vec<Relation> =
-            xact::run(|| Ok(relation::of(id)))?.into_iter().filter(|r| r.state == relation::State::Init).collect();
+        let open: Vec<Relation> = xact::run(|| Ok(relation::of(id)))?
+            .into_iter()
+            .filter(|r| r.state == relation::State::Init)
+            .collect();
         if open.is_empty() {
             return Ok(());
         }
         let mut waiting = None;
         for relation in &open {
             liveness::tick();
-            let table = source.iter().find(|t| t.oid == relation.oid).ok_or_else(|| catalog::changed(&relation.shown()))?;
+            let table = source
+                .iter()
+                .find(|t| t.oid == relation.oid)
+                .ok_or_else(|| catalog::changed(&relation.shown()))?;
             match capture::install(&mut session.source, &session.names, table) {
                 Ok(()) => captured(session, relation)?,
                 Err(failure) if is_lock_timeout(&failure) => {
@@ -157,10 +202,21 @@ fn is_lock_timeout(failure: &Failure) -> bool {
 }
 
 fn busy(relation: &Relation, who: &str) -> Failure {
-    let failure =
-        Failure::new("55P03", format!("waiting for a lock on {} to install its capture triggers", relation.shown()))
-            .hint("Goes on by itself when the lock can be had; nobody on the source waits for us meanwhile.");
-    if who.is_empty() { failure } else { failure.detail(format!("In the way: {who}")) }
+    let failure = Failure::new(
+        "55P03",
+        format!(
+            "waiting for a lock on {} to install its capture triggers",
+            relation.shown()
+        ),
+    )
+    .hint(
+        "Goes on by itself when the lock can be had; nobody on the source waits for us meanwhile.",
+    );
+    if who.is_empty() {
+        failure
+    } else {
+        failure.detail(format!("In the way: {who}"))
+    }
 }
 
 /// Waits, unless the subscription is paused or gone meanwhile: then 57P01 ends this session, which is looked at again.
@@ -168,7 +224,11 @@ fn pause(id: i32, wait: Duration) -> Result<(), Failure> {
     liveness::tick();
     latch::wait(wait);
     let on = xact::run(|| Ok(subscription::by_id(id).is_some_and(|s| s.enabled)))?;
-    if on { Ok(()) } else { Err(Failure::new("57P01", "paused while installing capture")) }
+    if on {
+        Ok(())
+    } else {
+        Err(Failure::new("57P01", "paused while installing capture"))
+    }
 }
 
 /// The table's next state and its chunks, in one transaction.

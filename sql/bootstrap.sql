@@ -40,6 +40,7 @@ create table decamp.subscription (
     copy_finished_at  timestamptz,
     heartbeat_at      timestamptz,
     complete_at       timestamptz,
+    sequences_at      timestamptz,
     backlog           bigint,
     apply_rate        double precision,
     last_batch_at     timestamptz,
@@ -68,6 +69,8 @@ comment on column decamp.subscription.state is
 comment on column decamp.subscription.heartbeat_at is 'when the apply worker last wrote here; about once a second';
 comment on column decamp.subscription.complete_at is
     'this server''s clock just before the source snapshot was taken that the target now equals';
+comment on column decamp.subscription.sequences_at is
+    'this server''s clock just before the source''s sequences were read that the target''s are not behind';
 comment on column decamp.subscription.backlog is 'deltas on the source not yet replayed, as last counted';
 comment on column decamp.subscription.apply_rate is 'rows per second replayed, average of the last ten seconds';
 comment on column decamp.subscription.retry_at is 'when the apply worker tries again after the error';

@@ -72,8 +72,13 @@ with running as (
            end as shown,
            f.enabled and f.state <> 'errored' and not f.alive
                and f.now - greatest(f.created_at, f.state_since, f.heartbeat_at) > interval '5 seconds' as orphaned,
-           f.enabled and f.alive and f.retry_at is null
-               and f.now - f.heartbeat_at > interval '30 seconds' as stalled
+           f.enabled and f.alive and f.retry_at is null and (
+               f.now - f.heartbeat_at > interval '30 seconds'
+               or (f.state = 'streaming' and f.tables_errored = 0 and f.now - f.complete_at > interval '30 seconds'
+                   and f.now - greatest(f.last_batch_at, f.state_since) > interval '30 seconds')
+               or (f.state = 'catchup' and f.backlog > 0
+                   and f.now - greatest(f.last_batch_at, f.state_since) > interval '30 seconds')
+           ) as stalled
     from fact f
 )
 select j.name,
@@ -92,8 +97,13 @@ select j.name,
        coalesce(j.error, j.table_error,
                 case when j.orphaned then 'no worker is running' end) as error,
        coalesce(case when j.error is not null then j.hint end, j.table_hint,
-                case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end) as hint,
+                case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end,
+                case when j.stalled then
+                    'SELECT pid, application_name, wait_event, pg_blocking_pids(pid) FROM pg_stat_activity'
+                    ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end) as hint,
        case
+           when j.shown = 'errored' and j.error_sqlstate = 'XX001' then
+               'Stopped: ' || j.error || '. ' || j.hint
            when j.shown = 'errored' then
                'Stopped: ' || coalesce(j.error, 'unknown error') || '. Nothing is lost: changes keep being collected'
                ' on the source. ' || coalesce(j.hint, pg_catalog.format('Then SELECT repl_resume(%L);', j.name))
@@ -109,12 +119,12 @@ select j.name,
                                       then 'in ' || ceil(extract(epoch from j.retry_at - j.now)) || ' s'
                                       else 'now' end)
            when j.stalled then
-               pg_catalog.format('Stalled: the apply worker has reported nothing for %s; nothing is lost. See'
-                                 ' pg_stat_activity here and on the source for what it waits for.',
-                                 date_trunc('second', j.now - j.heartbeat_at))
+               pg_catalog.format('Stalled: nothing was replayed for %s; nothing is lost. See pg_stat_activity here and on'
+                                 ' the source for what it waits for.',
+                                 date_trunc('second', j.now - greatest(j.last_batch_at, j.state_since)))
            when j.tables_errored > 0 then
-               pg_catalog.format('%s of %s tables stopped, the others go on; their changes wait on the source. See'
-                                 ' repl_tables; once mended: SELECT repl_resume(%L);',
+               pg_catalog.format('%s of %s tables stopped, the others go on. See repl_tables for what to do about each;'
+                                 ' once mended: SELECT repl_resume(%L);',
                                  j.tables_errored, j.tables_total, j.name)
            when j.state = 'starting' then 'Starting.'
            when j.state = 'importing' then 'Importing the schema into the target.'

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{ident, literal, qualified};
+use crate::retry::MISSED;
 use crate::row::Row;
 use crate::table::{Capture, Kind, Table};
 use crate::template::fill;
@@ -244,6 +245,14 @@ fn is_installed(source: &mut Connection, names: &Names, table: &Table) -> Result
         ],
     )?;
     Ok(rows[0].int("n") == EVENTS.len() as i64)
+}
+
+/// The failure of a table, or of a whole subscription, whose capture is not complete.
+pub fn missed(what: &str, subscription: &str) -> Failure {
+    Failure::new(MISSED, format!("{what}: changes were missed")).hint(format!(
+        "The target can no longer be brought up to date. SELECT repl_stop('{subscription}'), empty the target's tables \
+         and start again."
+    ))
 }
 
 /// What is wrong with the capture of a table, if anything.

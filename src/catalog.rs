@@ -43,6 +43,18 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
     Ok(tables)
 }
 
+/// Adds sizes and row estimates. Waits for whoever has a table locked exclusively.
+pub fn measure(connection: &mut Connection, tables: &mut [Table]) -> Result<(), Failure> {
+    for row in connection.query(include_str!("../sql/source/sizes.sql"), &[])? {
+        let oid = row.oid("oid");
+        if let Some(table) = tables.iter_mut().find(|t| t.oid == oid) {
+            table.bytes = row.int("bytes");
+            table.rows_estimate = row.int("rows_estimate");
+        }
+    }
+    Ok(())
+}
+
 fn table(row: &Row) -> Table {
     Table {
         oid: row.oid("oid"),
@@ -62,8 +74,8 @@ fn table(row: &Row) -> Table {
         owner: row.string("owner"),
         selectable: row.flag("selectable"),
         row_security: row.flag("row_security"),
-        bytes: row.int("bytes"),
-        rows_estimate: row.int("rows_estimate"),
+        bytes: 0,
+        rows_estimate: 0,
         columns: Vec::new(),
         key: Vec::new(),
         deferrable_key: false,
@@ -111,8 +123,51 @@ pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> 
         .collect())
 }
 
+/// The source's tables as they are known, and the fingerprints that tell when that is out of date.
+pub struct Snapshot {
+    pub tables: Vec<Table>,
+    fingerprints: HashMap<u32, String>,
+}
+
+impl Snapshot {
+    /// `oids`: the tables that will be looked at again. Fingerprints are read first: a change in between is then noticed.
+    pub fn read(connection: &mut Connection, oids: &[u32]) -> Result<Self, Failure> {
+        let fingerprints = fingerprints(connection, oids)?;
+        Ok(Self {
+            tables: tables(connection)?,
+            fingerprints,
+        })
+    }
+
+    pub fn table(&self, oid: u32) -> Result<&Table, Failure> {
+        self.tables.iter().find(|t| t.oid == oid).ok_or_else(|| {
+            Failure::new(
+                "42P01",
+                format!("table with oid {oid} is gone from the source"),
+            )
+            .hint("Drop it on the target too and start anew without it, or go on without it.")
+        })
+    }
+
+    /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
+    pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
+        let now = fingerprints(connection, oids)?;
+        match oids
+            .iter()
+            .find(|oid| now.get(oid) != self.fingerprints.get(oid))
+        {
+            None => Ok(()),
+            Some(oid) => Err(changed(
+                &self
+                    .table(*oid)
+                    .map_or_else(|_| oid.to_string(), Table::shown),
+            )),
+        }
+    }
+}
+
 /// The fingerprint of each table's columns, as the open transaction sees them.
-pub fn fingerprints(
+fn fingerprints(
     connection: &mut Connection,
     oids: &[u32],
 ) -> Result<HashMap<u32, String>, Failure> {
@@ -127,7 +182,7 @@ pub fn fingerprints(
         .collect())
 }
 
-/// The failure of a table whose columns are not what they were when its statements were made: passes by looking again.
+/// The failure of a table that is not what it was when it was last looked at.
 pub fn changed(table: &str) -> Failure {
     Failure::new("40001", format!("table {table} has changed on the source"))
         .hint("Looked at again by itself; see repl_tables if it then stops.")

@@ -5,7 +5,7 @@
 //! snapshot leaves its key in a segment and is replayed later (design: convergence).
 
 use crate::applied;
-use crate::catalog;
+use crate::catalog::Snapshot;
 use crate::failure::Failure;
 use crate::libpq::{Connection, Flow, pump};
 use crate::quote::ident;
@@ -18,8 +18,8 @@ pub struct Chunk<'a> {
     /// of the subscription
     pub uuid: &'a str,
     pub table: &'a Table,
-    /// of its columns, from before `table` was read
-    pub fingerprint: Option<&'a String>,
+    /// where `table` is from
+    pub known: &'a Snapshot,
 }
 
 /// Copies it. `None`: an earlier try had already been committed. On `Err` drop both connections.
@@ -39,14 +39,7 @@ pub fn copy(
     source
         .batch("begin isolation level repeatable read, read only")
         .map_err(during)?;
-    let oid = chunk.table.oid;
-    if catalog::fingerprints(source, &[oid])
-        .map_err(during)?
-        .get(&oid)
-        != chunk.fingerprint
-    {
-        return Err(catalog::changed(&what));
-    }
+    chunk.known.refuse_changed(source, &[chunk.table.oid])?;
     let (out_sql, in_sql) = statements(chunk.table);
     let flow = pump(source, &out_sql, target, &in_sql, progress).map_err(during)?;
     source.batch("commit").map_err(during)?;

@@ -14,6 +14,7 @@ pub struct Meter {
     batches: VecDeque<(Instant, u64)>,
     last_batch: Option<i64>,
     complete: Option<i64>,
+    sequences: Option<i64>,
     /// when `complete` was last moved on without anything to replay since
     idle: bool,
     backlog: Option<i64>,
@@ -25,6 +26,7 @@ pub struct Meter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     pub complete_at: Option<i64>,
+    pub sequences_at: Option<i64>,
     pub backlog: Option<i64>,
     pub rate: f64,
     pub last_batch_at: Option<i64>,
@@ -50,6 +52,11 @@ impl Meter {
     pub fn complete(&mut self, at: i64) {
         self.complete = Some(at);
         self.idle = true;
+    }
+
+    /// The target's sequences are not behind what the source's were at `at`.
+    pub fn sequences(&mut self, at: i64) {
+        self.sequences = Some(at);
     }
 
     /// Whether it is time to publish.
@@ -93,6 +100,7 @@ impl Meter {
         let rows: u64 = self.batches.iter().map(|(_, n)| n).sum();
         Reading {
             complete_at: self.complete,
+            sequences_at: self.sequences,
             backlog: self.backlog,
             rate: rows as f64 / WINDOW.as_secs_f64(),
             last_batch_at: self.last_batch,

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
+/// SQLSTATE of the one failure after which the target can no longer be brought up to date: changes on the source were not
+/// captured (data_corrupted).
+pub const MISSED: &str = "XX001";
+
 /// What the apply worker does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -32,6 +36,7 @@ pub fn verdict(failure: &Failure) -> Verdict {
         "25" if state == "25P03" || state == "25006" => Verdict::Retry,
         "55" if state == "55P03" => Verdict::Retry,
         "22" | "23" | "42" | "0A" | "21" | "44" | "54" | "P0" | "25" => Verdict::Quarantine,
+        "XX" if state == MISSED => Verdict::Quarantine,
         _ => Verdict::Stop,
     }
 }

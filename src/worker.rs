@@ -5,6 +5,7 @@ mod copy;
 mod cycle;
 mod launcher;
 mod setup;
+mod sides;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;

@@ -2,8 +2,7 @@
 -- No parameters.
 -- Returns oid, schema, name, kind (relkind), persistence, root (oid of the topmost partitioned parent, null if not a
 -- partition), inherits (old-style inheritance, up or down), owned (this role may act as the owner), owner, selectable,
--- row_security (policies would apply to this role), bytes (heap and toast; a partitioned table: all its partitions),
--- rows_estimate.
+-- row_security (policies would apply to this role).
 with recursive
 tree(root, leaf) as (
     select i.inhparent, i.inhrelid
@@ -14,15 +13,6 @@ tree(root, leaf) as (
     select t.root, i.inhrelid
     from tree t
     join pg_catalog.pg_inherits i on i.inhparent = t.leaf
-),
-size(oid, bytes, rows_estimate) as (
-    select coalesce(t.root, c.oid),
-           sum(pg_catalog.pg_table_size(c.oid)),
-           sum(greatest(c.reltuples, 0))
-    from pg_catalog.pg_class c
-    left join tree t on t.leaf = c.oid
-    where c.relkind = 'r'
-    group by 1
 )
 select c.oid::int8 as oid,
        n.nspname as schema,
@@ -36,13 +26,10 @@ select c.oid::int8 as oid,
        pg_catalog.pg_has_role(c.relowner, 'usage') as owned,
        pg_catalog.pg_get_userbyid(c.relowner) as owner,
        pg_catalog.has_table_privilege(c.oid, 'select') as selectable,
-       pg_catalog.row_security_active(c.oid) as row_security,
-       coalesce(z.bytes, 0)::int8 as bytes,
-       coalesce(z.rows_estimate, 0)::int8 as rows_estimate
+       pg_catalog.row_security_active(c.oid) as row_security
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join tree t on t.leaf = c.oid
-left join size z on z.oid = c.oid
 where c.relkind in ('r', 'p', 'f')
   and c.relpersistence <> 't'
   and n.nspname !~ '^pg_'

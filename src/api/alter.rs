@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::libpq::Conninfo;
 use crate::pg::worker::{self, APPLY_CLASS};
 use crate::pg::{server, spi};
-use crate::subscription;
+use crate::subscription::{self, State};
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn repl_alter(
@@ -79,7 +79,10 @@ fn alter(
     .into_iter()
     .flatten()
     .collect();
-    let line = format!("subscription \"{name}\" altered: {}", changed.join(", "));
+    let mut line = format!("subscription \"{name}\" altered: {}", changed.join(", "));
+    if subscription.state == State::Errored {
+        line = format!("{line}; to go on: SELECT repl_resume('{name}')");
+    }
     event::record(Severity::Info, name, "subscription", &line, None);
     worker::pids(APPLY_CLASS, subscription.id)
         .into_iter()

@@ -5,7 +5,10 @@ use crate::pg::{activity, server};
 
 /// Errors: 22004 for NULL.
 pub fn required<'a>(value: Option<&'a str>, argument: &str) -> Result<&'a str, Failure> {
-    value.ok_or_else(|| Failure::new("22004", format!("argument \"{argument}\" must not be NULL")))
+    value.ok_or_else(|| {
+        Failure::new("22004", format!("argument \"{argument}\" must not be NULL"))
+            .hint(format!("Write {argument} => '...'."))
+    })
 }
 
 /// Errors: 22004 for a NULL in the array.
@@ -21,6 +24,7 @@ pub fn list(
                     "22004",
                     format!("argument \"{argument}\" must not contain NULL"),
                 )
+                .hint("It is an array of patterns such as array['public.*', 'sales.ord*'].")
             })
         })
         .transpose()
@@ -46,7 +50,8 @@ pub fn workers(value: i32) -> Result<(), Failure> {
     Err(Failure::new(
         "22023",
         format!("argument \"workers\" is {value}, it must be between 1 and 64"),
-    ))
+    )
+    .hint("Leave it out for 4; more than there are processors to share rarely helps."))
 }
 
 /// For every function that takes a connection string: hides the statement from other eyes, refuses all but superusers.

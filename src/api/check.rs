@@ -14,7 +14,10 @@ use crate::subscription;
 
 type Line = (String, String, String, Option<String>);
 
-#[allow(clippy::type_complexity, reason = "pgrx reads the column names from it")]
+#[allow(
+    clippy::type_complexity,
+    reason = "pgrx reads the column names from it"
+)]
 #[pg_extern(volatile, parallel_unsafe)]
 fn repl_check(
     source: Option<&str>,

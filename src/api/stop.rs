@@ -12,7 +12,7 @@ use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
-use crate::pg::{latch, report, server, spi};
+use crate::pg::{latch, report, server, spi, xact};
 use crate::retry::Backoff;
 use crate::subscription::{self, Subscription};
 
@@ -23,6 +23,12 @@ fn repl_stop(
     drop_source_objects: default!(Option<bool>, "true"),
 ) -> Result<String, ErrorReport> {
     server::refuse_read_only("repl_stop");
+    if xact::in_block() {
+        return Err(Failure::new("25001", "repl_stop cannot run inside a transaction block")
+            .detail("What it removes from the source would stay removed if the transaction were rolled back.")
+            .hint("Call it by itself, outside BEGIN and COMMIT.")
+            .into());
+    }
     Ok(stop(
         argument::required(name, "name")?,
         drop_source_objects.unwrap_or(true),

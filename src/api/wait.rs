@@ -68,7 +68,10 @@ fn duration(interval: &Interval) -> Result<Duration, Failure> {
         .saturating_add(interval.micros());
     u64::try_from(micros)
         .map(Duration::from_micros)
-        .map_err(|_| Failure::new("22023", "argument \"timeout\" must not be negative"))
+        .map_err(|_| {
+            Failure::new("22023", "argument \"timeout\" must not be negative")
+                .hint("Leave it out to wait without limit.")
+        })
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -111,7 +114,8 @@ fn reached(id: i32, until: Until) -> bool {
         }
         Until::Streaming => "s.state = 'streaming' and $2::int8 is not null",
         Until::CaughtUp(_) => {
-            "s.state = 'streaming' and s.complete_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
+            "s.state = 'streaming' and least(s.complete_at, s.sequences_at) \
+                 >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
         }
     };
     let since = if let Until::CaughtUp(at) = until {

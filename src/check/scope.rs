@@ -19,7 +19,10 @@ pub struct Scope {
 impl Scope {
     /// `None` when the source's catalogs could not be read.
     pub fn read(source: &mut Side, choice: &Choice, findings: &mut Findings) -> Option<Self> {
-        let tables = source.look.need(findings, "tables", catalog::tables)?;
+        let mut tables = source.look.need(findings, "tables", catalog::tables)?;
+        source.look.run(findings, "table sizes", |connection| {
+            catalog::measure(connection, &mut tables)
+        });
         let selection = selection::select(&tables, choice);
         let taken = selection.taken.into_iter().cloned().collect();
         let obstacles = selection

@@ -115,6 +115,15 @@ impl Connection {
         self.run(sql, None).map(drop)
     }
 
+    /// Makes the server's own encoding the client encoding too; its name.
+    pub fn adopt_server_encoding(&mut self) -> Result<String, Failure> {
+        let rows = self.query(
+            "select set_config('client_encoding', current_setting('server_encoding'), false) as name",
+            &[],
+        )?;
+        Ok(rows[0].string("name"))
+    }
+
     /// Rolls back whatever is open. A connection that cannot even do that is reported as lost by its next use.
     pub fn rollback(&mut self) {
         let _ = self.batch("rollback");

@@ -23,7 +23,8 @@ impl Role {
 
     /// One statement list for the simple protocol. `row_security = off` gives an error rather than silently missing rows.
     /// The TCP settings are the server's side: should we vanish without a word, it lets go of our locks within half a
-    /// minute. `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk.
+    /// minute. On the target a lock is not waited for longer than 10 s, for the source keeps a snapshot meanwhile.
+    /// `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk.
     pub fn settings(self, version: i32) -> String {
         let mut sql = String::from(
             "set search_path = pg_catalog; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
@@ -43,7 +44,7 @@ impl Role {
             sql.push_str("set transaction_timeout = 0;");
         }
         if self == Self::Target {
-            sql.push_str("set session_replication_role = replica;");
+            sql.push_str("set session_replication_role = replica; set lock_timeout = '10s';");
         }
         sql
     }

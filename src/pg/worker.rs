@@ -187,8 +187,8 @@ pub fn claim(class: i32, subscription: i32, patience: Duration) -> bool {
     }
 }
 
-/// Marks this process as a copy worker of the subscription, beside the others.
-pub fn join(subscription: i32) {
+/// Marks this process as a copy worker of the subscription, beside the others; false if there are enough without it.
+pub fn join(subscription: i32) -> bool {
     xact::run(|| {
         spi::read(
             "select pg_catalog.pg_advisory_lock_shared($1::int4, $2::int4)",
@@ -197,9 +197,14 @@ pub fn join(subscription: i32) {
                 Some(&subscription.to_string()),
             ],
         );
-        Ok(())
+        let enough = spi::read(
+            "select workers from decamp.subscription where id = $1::int4",
+            &[Some(&subscription.to_string())],
+        );
+        let enough = enough.first().map_or(0, |row| row.int("workers"));
+        Ok(pids(COPY_CLASS, subscription).len() as i64 <= enough)
     })
-    .expect("locking never fails otherwise than by ERROR");
+    .expect("locking never fails otherwise than by ERROR")
 }
 
 /// The processes that work for a subscription, of one class. Needs a transaction.

@@ -14,6 +14,12 @@ pub fn is_open() -> bool {
     unsafe { pg_sys::IsTransactionState() }
 }
 
+/// Whether the caller is inside BEGIN .. COMMIT, where what we do elsewhere could not be rolled back with the rest.
+pub fn in_block() -> bool {
+    // SAFETY: reads process-local state.
+    unsafe { pg_sys::IsTransactionBlock() }
+}
+
 /// Runs `body` in a transaction of its own. `Err` rolls back; an ERROR of the server leaves as a panic, to be caught by
 /// [`guarded`] at the worker's top.
 pub fn run<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {

@@ -1,11 +1,9 @@
 //! One batch: a transaction on the source and one on the target that belong together.
 
-use std::collections::HashMap;
-
 use super::statement::{Mode, Plan};
 use super::{Pending, poll};
 use crate::capture::Names;
-use crate::catalog;
+use crate::catalog::Snapshot;
 use crate::failure::Failure;
 use crate::libpq::{Connection, pump};
 use crate::quote::qualified;
@@ -47,27 +45,37 @@ const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local syn
 pub struct Sides<'a> {
     pub source: &'a mut Connection,
     pub target: &'a mut Connection,
+    pub names: &'a Names,
 }
 
 /// Replays what is pending for `plans`. `modes` gives the rung for each table that is not on its lowest one,
-/// `fingerprints` what the source's columns looked like when the plans were made.
+/// `known` is what the plans were made of.
 ///
 /// After an `Err` drop both connections: transactions are open, perhaps in the middle of a COPY.
 pub fn run(
     sides: &mut Sides,
-    names: &Names,
     plans: &mut [Plan],
     pending: &Pending,
     modes: &[(u32, Mode)],
-    fingerprints: &HashMap<u32, String>,
+    known: &Snapshot,
 ) -> Result<Outcome, Trouble> {
-    let Sides { source, target } = sides;
+    let Sides {
+        source,
+        target,
+        names,
+    } = sides;
     let everything = modes.iter().any(|(_, mode)| *mode == Mode::ReplaceAll);
     source.batch(BEGIN_SOURCE)?;
     target.batch("begin")?;
     let mut outcome = Outcome::default();
     let truncations = truncate(source, target, names, plans)?;
-    refuse_changed(source, plans, pending, everything, fingerprints)?;
+    // a column added before this snapshot would silently be left out: the plan knows nothing of it
+    let concerned: Vec<u32> = plans
+        .iter()
+        .map(|p| p.oid)
+        .filter(|oid| everything || pending.oids.contains(oid))
+        .collect();
+    known.refuse_changed(source, &concerned)?;
     let mut left = if everything { u64::MAX } else { MOST_ROWS };
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
@@ -102,31 +110,6 @@ pub fn run(
     target.batch("commit")?;
     source.batch("commit")?;
     Ok(outcome)
-}
-
-/// A column added before the batch's snapshot would silently be left out: the plan knows nothing of it.
-fn refuse_changed(
-    source: &mut Connection,
-    plans: &[Plan],
-    pending: &Pending,
-    everything: bool,
-    fingerprints: &HashMap<u32, String>,
-) -> Result<(), Trouble> {
-    let oids: Vec<u32> = plans
-        .iter()
-        .map(|p| p.oid)
-        .filter(|oid| everything || pending.oids.contains(oid))
-        .collect();
-    let now = catalog::fingerprints(source, &oids)?;
-    for plan in plans.iter().filter(|p| oids.contains(&p.oid)) {
-        if now.get(&plan.oid) != fingerprints.get(&plan.oid) {
-            return Err(Trouble {
-                failure: catalog::changed(&plan.shown),
-                table: Some(plan.oid),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Fetches, stages and merges one table; how many keys it took.

@@ -5,14 +5,14 @@
 use std::time::{Duration, Instant};
 
 use super::cycle::{self, End};
-use super::setup;
+use super::{setup, sides};
 use crate::applied;
 use crate::capture::{self, Names};
 use crate::event::{self, Severity};
-use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
+use crate::failure::{Failure, Origin};
+use crate::libpq::Connection;
 use crate::pg::worker::{self, APPLY_CLASS};
-use crate::pg::{activity, latch, liveness, server, spi, xact};
+use crate::pg::{activity, latch, liveness, spi, xact};
 use crate::relation;
 use crate::replay::{Mode, Trouble};
 use crate::retry::{Backoff, Verdict, verdict};
@@ -32,14 +32,27 @@ pub struct Memory {
     pub backoff: Backoff,
     /// tables that a unique conflict has sent up the ladder
     pub modes: Vec<(u32, Mode)>,
+    /// tables that somebody has locked on the source
+    pub shunned: Vec<Shunned>,
     /// the failure last told about, so that it is told once
     told: Option<String>,
 }
+
+/// A table left out of replay for a while, so that the others go on.
+pub struct Shunned {
+    pub oid: u32,
+    pub until: Instant,
+}
+
+const SHUN: Duration = Duration::from_secs(5);
 
 impl Memory {
     /// Work goes on: forget the failure.
     pub fn recovered(&mut self, subscription: &Subscription) -> Result<(), Failure> {
         self.backoff.reset();
+        if !self.shunned.is_empty() {
+            return Ok(());
+        }
         if self.told.take().is_some() {
             xact::run(|| {
                 event::record(
@@ -91,42 +104,25 @@ pub fn live(id: i32) -> Result<(), Failure> {
 }
 
 fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trouble> {
-    let (source_info, target_info, encoding) = xact::run(|| {
-        Ok((
-            subscription.source_info()?,
-            subscription.target_info()?,
-            server::encoding(),
-        ))
-    })?;
-    let title = subscription.title("apply");
-    let mut target = Connection::open(&target_info, Role::Target, &encoding, &title)?;
-    let encoding = if subscription.target.is_some() {
-        target_encoding(&mut target)?
-    } else {
-        encoding
-    };
-    let mut source = Connection::open(&source_info, Role::Source, &encoding, &title)?;
+    let (mut source, mut target) = sides::open(subscription, "apply")?;
+    let names = Names::of(&subscription.name);
     capture::lock_origin(&mut source, &subscription.uuid)?;
     applied::prepare(&mut target)?;
+    let installed = !matches!(
+        subscription.state,
+        State::Starting | State::Importing | State::Installing
+    );
+    if installed && !capture::own(&mut source, &names, &subscription.uuid)? {
+        return Err(capture::missed("capture is gone from the source", &subscription.name).into());
+    }
     let mut session = Session {
         subscription: subscription.clone(),
-        names: Names::of(&subscription.name),
+        names,
         source,
         target,
     };
     setup::run(&mut session)?;
     cycle::run(&mut session, memory)
-}
-
-/// Both connections speak the target's encoding: bytes then pass from one to the other as they are.
-pub fn target_encoding(target: &mut Connection) -> Result<String, Failure> {
-    let encoding =
-        target.query("select current_setting('server_encoding') as name", &[])?[0].string("name");
-    target.execute(
-        "select set_config('client_encoding', $1, false)",
-        &[Some(&encoding)],
-    )?;
-    Ok(encoding)
 }
 
 enum Next {
@@ -143,6 +139,30 @@ fn handle(
 ) -> Result<Next, Failure> {
     let Trouble { failure, table } = trouble;
     let id = subscription.id;
+    if let (Some(oid), true) = (
+        table,
+        failure.sqlstate == "55P03" && failure.origin == Origin::Source,
+    ) {
+        memory.shunned.push(Shunned {
+            oid,
+            until: Instant::now() + SHUN,
+        });
+        if memory.told.as_deref() != Some(failure.sqlstate.as_str()) {
+            memory.told = Some(failure.sqlstate.clone());
+            xact::run(|| {
+                let message = format!("waits for a lock, other tables go on: {}", failure.line());
+                event::record(
+                    Severity::Warning,
+                    &subscription.name,
+                    "subscription",
+                    &message,
+                    None,
+                );
+                Ok(())
+            })?;
+        }
+        return Ok(Next::Again);
+    }
     if let (Some(oid), Verdict::Quarantine) = (table, verdict(&failure)) {
         if climb(memory, oid, &failure) {
             return Ok(Next::Again);

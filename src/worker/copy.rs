@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::apply::target_encoding;
-use crate::catalog;
+use super::sides;
+use crate::catalog::Snapshot;
 use crate::chunk::{self, Chunk};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::libpq::{Connection, Flow, Role};
-use crate::pg::{activity, liveness, server, worker, xact};
+use crate::libpq::{Connection, Flow};
+use crate::pg::{activity, liveness, worker, xact};
 use crate::relation;
 use crate::retry::{Verdict, verdict};
 use crate::subscription::{self, State, Subscription};
@@ -21,8 +21,10 @@ pub fn live(id: i32) -> Result<(), Failure> {
         return Ok(());
     };
     liveness::watch(extension, || ());
-    worker::join(id);
-    let mut sides: Option<(Connection, Connection)> = None;
+    if !worker::join(id) {
+        return Ok(());
+    }
+    let mut sides: Option<Sides> = None;
     loop {
         let claimed = xact::run(|| {
             let Some(subscription) = subscription::by_id_settled(id) else {
@@ -46,33 +48,29 @@ pub fn live(id: i32) -> Result<(), Failure> {
     }
 }
 
-fn run(
-    subscription: &Subscription,
-    task: &Task,
-    sides: &mut Option<(Connection, Connection)>,
-) -> Result<(), Failure> {
+/// What a worker keeps from task to task, until something fails.
+struct Sides {
+    source: Connection,
+    target: Connection,
+    known: Snapshot,
+}
+
+fn run(subscription: &Subscription, task: &Task, sides: &mut Option<Sides>) -> Result<(), Failure> {
     if sides.is_none() {
         *sides = Some(connect(subscription)?);
     }
-    let (source, target) = sides.as_mut().expect("connected just now");
-    let fingerprints = catalog::fingerprints(source, &[task.source_oid])?;
-    let tables = catalog::tables(source)?;
-    let table = tables
-        .iter()
-        .find(|t| t.oid == task.source_oid)
-        .ok_or_else(|| {
-            Failure::new(
-                "42P01",
-                format!("table with oid {} is gone from the source", task.source_oid),
-            )
-        })?;
+    let Sides {
+        source,
+        target,
+        known,
+    } = sides.as_mut().expect("connected just now");
+    let table = known.table(task.source_oid)?;
     let began = Instant::now();
-    let fingerprint = fingerprints.get(&task.source_oid);
     let chunk = Chunk {
         id: task.id,
         uuid: &subscription.uuid,
         table,
-        fingerprint,
+        known,
     };
     let flow = chunk::copy(&chunk, source, target, publisher(task.id))?;
     if let Err(failure) = chunk::analyze(table, target) {
@@ -105,25 +103,18 @@ fn run(
     })
 }
 
-fn connect(subscription: &Subscription) -> Result<(Connection, Connection), Failure> {
-    let (source, target, encoding) = xact::run(|| {
-        Ok((
-            subscription.source_info()?,
-            subscription.target_info()?,
-            server::encoding(),
-        ))
-    })?;
-    let title = subscription.title("copy");
-    let mut target = Connection::open(&target, Role::Target, &encoding, &title)?;
-    let encoding = if subscription.target.is_some() {
-        target_encoding(&mut target)?
-    } else {
-        encoding
-    };
-    Ok((
-        Connection::open(&source, Role::Source, &encoding, &title)?,
+fn connect(subscription: &Subscription) -> Result<Sides, Failure> {
+    let (mut source, target) = sides::open(subscription, "copy")?;
+    let oids: Vec<u32> = xact::run(|| Ok(relation::of(subscription.id)))?
+        .iter()
+        .map(|r| r.oid)
+        .collect();
+    let known = Snapshot::read(&mut source, &oids)?;
+    Ok(Sides {
+        source,
         target,
-    ))
+        known,
+    })
 }
 
 /// Writes the progress of a task about once a second.

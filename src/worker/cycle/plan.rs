@@ -1,0 +1,58 @@
+//! Plans: the statements that replay each table, made when it may be replayed.
+
+use super::Cycle;
+use crate::drift;
+use crate::failure::Failure;
+use crate::replay::{Plan, Trouble};
+
+impl Cycle<'_> {
+    /// Keeps a plan for every table that is to be replayed.
+    pub(super) fn plan(&mut self) -> Result<(), Trouble> {
+        let wanted: Vec<u32> = self
+            .relations
+            .iter()
+            .filter(|r| r.state.is_replayed())
+            .map(|r| r.oid)
+            .collect();
+        self.plans.retain(|p| wanted.contains(&p.oid));
+        for oid in wanted {
+            if self.plans.iter().any(|p| p.oid == oid) {
+                continue;
+            }
+            let plan = self.plan_one(oid).map_err(|failure| Trouble {
+                failure,
+                table: Some(oid),
+            })?;
+            self.plans.push(plan);
+        }
+        Ok(())
+    }
+
+    fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
+        let source = self.source.table(oid)?;
+        let target = self
+            .target
+            .iter()
+            .find(|t| t.schema == source.schema && t.name == source.name)
+            .ok_or_else(|| {
+                Failure::new(
+                    "42P01",
+                    format!("table {} is missing on the target", source.shown()),
+                )
+            })?;
+        if let Some(difference) = drift::compare(source, target).into_iter().find(|d| d.fatal) {
+            return Err(Failure::new("42P17", difference.message).hint(format!(
+                "On the target: {} Then SELECT repl_resume('{}');",
+                difference.fix, self.session.subscription.name
+            )));
+        }
+        if source.key.is_empty() {
+            return Err(Failure::new(
+                "42P17",
+                format!("table {} has lost its key on the source", source.shown()),
+            )
+            .hint("Give it a primary key again, then SELECT repl_resume()."));
+        }
+        Ok(Plan::new(&self.session.names, source, target))
+    }
+}

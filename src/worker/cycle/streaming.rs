@@ -1,0 +1,107 @@
+//! Replay: polls, batches, and what is complete.
+
+use std::time::Instant;
+
+use super::Cycle;
+use crate::event::{self, Severity};
+use crate::meter;
+use crate::pg::xact;
+use crate::relation;
+use crate::replay::{self, Mode, Trouble};
+use crate::subscription::State;
+use crate::worker::apply::Memory;
+
+impl Cycle<'_> {
+    /// One poll, and a batch if there is anything. Returns whether there is more to do at once.
+    pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<bool, Trouble> {
+        let as_of = meter::now();
+        let session = &mut *self.session;
+        let mut pending = replay::poll(&mut session.source, &session.names, &self.plans)?;
+        memory.shunned.retain(|s| s.until > Instant::now());
+        let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
+        let left_out = pending.oids.iter().any(&shunned);
+        pending.oids.retain(|oid| !shunned(oid));
+        if pending.is_empty() && left_out {
+            return Ok(false);
+        }
+        if pending.is_empty() {
+            self.completed(as_of)?;
+            return Ok(false);
+        }
+        let as_of = meter::now();
+        let outcome = replay::run(
+            &mut replay::Sides {
+                source: &mut session.source,
+                target: &mut session.target,
+                names: &session.names,
+            },
+            &mut self.plans,
+            &pending,
+            &memory.modes,
+            &self.source,
+        )?;
+        // a table that was sent up the ladder comes down after a batch that worked
+        memory.modes.retain(|(_, mode)| *mode == Mode::Upsert);
+        let id = self.id();
+        let mut rows = 0;
+        xact::run(|| {
+            for (oid, counts) in &outcome.counts {
+                relation::add(id, *oid, counts);
+                rows += counts.rows();
+            }
+            Ok(())
+        })?;
+        self.meter.batch(rows);
+        if outcome.complete {
+            self.completed(as_of)?;
+        }
+        Ok(!outcome.complete && !left_out)
+    }
+
+    /// Everything that was visible at `as_of` is on the target.
+    fn completed(&mut self, as_of: i64) -> Result<(), Trouble> {
+        let id = self.id();
+        let errored = self
+            .relations
+            .iter()
+            .any(|r| r.state == relation::State::Errored);
+        let early: Vec<u32> = self
+            .relations
+            .iter()
+            .filter(|r| r.state == relation::State::Catchup)
+            .map(|r| r.oid)
+            .collect();
+        if !early.is_empty() {
+            xact::run(|| {
+                for oid in &early {
+                    relation::enter(id, *oid, relation::State::Ready);
+                }
+                Ok(())
+            })?;
+            self.relations = xact::run(|| Ok(relation::of(id)))?;
+        }
+        let all_ready = self
+            .relations
+            .iter()
+            .all(|r| r.state == relation::State::Ready);
+        if all_ready && self.session.subscription.state == State::Catchup {
+            // sequences first: streaming means that everything is there
+            self.look_around()?;
+            xact::run(|| {
+                self.session.subscription.enter(State::Streaming);
+                event::record(
+                    Severity::Info,
+                    &self.session.subscription.name,
+                    "subscription",
+                    "streaming",
+                    None,
+                );
+                Ok(())
+            })?;
+        }
+        if self.session.subscription.state == State::Streaming && !errored {
+            self.meter.complete(as_of);
+        }
+        Ok(())
+    }
+}

@@ -93,3 +93,90 @@ pub fn same_key(source: &Table, target: &Table) -> bool {
     };
     sorted(source) == sorted(target)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Column, KeyColumn};
+
+    fn column(name: &str, type_name: &str) -> Column {
+        Column {
+            name: name.into(),
+            type_name: type_name.into(),
+            base_type: type_name.into(),
+            not_null: false,
+            has_default: false,
+            generated: false,
+            identity_always: false,
+        }
+    }
+
+    fn table(columns: Vec<Column>) -> Table {
+        Table {
+            oid: 1,
+            schema: "public".into(),
+            name: "t".into(),
+            kind: Kind::Ordinary,
+            unlogged: false,
+            root: None,
+            inherits: false,
+            owned: true,
+            owner: "app".into(),
+            selectable: true,
+            row_security: false,
+            bytes: 0,
+            rows_estimate: 0,
+            columns,
+            key: vec![KeyColumn {
+                name: "id".into(),
+                equality: "operator(pg_catalog.=)".into(),
+            }],
+            deferrable_key: false,
+        }
+    }
+
+    #[test]
+    fn order_and_extra_columns_do_not_matter() {
+        let source = table(vec![column("id", "integer"), column("a", "text")]);
+        let target = table(vec![
+            column("a", "text"),
+            column("more", "text"),
+            column("id", "integer"),
+        ]);
+        assert_eq!(compare(&source, &target), []);
+    }
+
+    #[test]
+    fn a_missing_column_comes_with_the_sql_that_adds_it() {
+        let source = table(vec![column("id", "integer"), column("New One", "text")]);
+        let target = table(vec![column("id", "integer")]);
+        let found = compare(&source, &target);
+        assert!(found[0].fatal);
+        assert_eq!(
+            found[0].fix,
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"New One\" text;"
+        );
+    }
+
+    #[test]
+    fn what_replay_cannot_fill_is_fatal_and_another_type_is_not() {
+        let source = table(vec![column("id", "integer")]);
+        let mut strict = column("strict", "text");
+        strict.not_null = true;
+        let target = table(vec![column("id", "bigint"), strict]);
+        let fatal: Vec<bool> = compare(&source, &target).iter().map(|d| d.fatal).collect();
+        assert_eq!(fatal, [false, true]);
+    }
+
+    #[test]
+    fn the_target_needs_the_same_key() {
+        let source = table(vec![column("id", "integer")]);
+        let mut target = source.clone();
+        target.key.clear();
+        assert!(
+            compare(&source, &target)[0]
+                .message
+                .contains("unique index on (\"id\")")
+        );
+    }
+}

@@ -25,8 +25,7 @@ impl fmt::Display for Origin {
     }
 }
 
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// the server that raised it
     pub origin: Origin,

@@ -107,3 +107,30 @@ impl Meter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_counted_until_it_is_known_to_be_empty() {
+        let mut meter = Meter::default();
+        assert!(meter.count_due());
+        meter.counted(7, Duration::from_millis(1));
+        assert!(!meter.count_due(), "not again at once");
+        meter.complete(1);
+        assert!(meter.count_due(), "complete, but the last count says 7");
+        meter.counted(0, Duration::from_millis(1));
+        assert!(!meter.count_due());
+        meter.batch(3);
+        assert!(!meter.idle);
+    }
+
+    #[test]
+    fn the_rate_is_an_average_of_ten_seconds() {
+        let mut meter = Meter::default();
+        meter.batch(50);
+        meter.batch(150);
+        assert!((meter.read().rate - 20.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,1 +1,24 @@
 //! The unit tests of the extension's pure modules, which know nothing of PostgreSQL and so run without a server.
+
+#![allow(dead_code, reason = "only what the tests call is used here")]
+
+#[path = "../../src/drift.rs"]
+mod drift;
+#[path = "../../src/failure.rs"]
+mod failure;
+#[path = "../../src/meter.rs"]
+mod meter;
+#[path = "../../src/import/output.rs"]
+mod output;
+#[path = "../../src/pattern.rs"]
+mod pattern;
+#[path = "../../src/quote.rs"]
+mod quote;
+#[path = "../../src/retry.rs"]
+mod retry;
+#[path = "../../src/selection.rs"]
+mod selection;
+#[path = "../../src/table.rs"]
+mod table;
+#[path = "../../src/template.rs"]
+mod template;

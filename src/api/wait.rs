@@ -154,7 +154,7 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
             ),
         )
         .detail(format!(
-            "Its state is {state}. Nothing is lost: changes keep being collected on the source."
+            "Its state is {state}. SELECT * FROM repl_status tells more."
         ));
         let fallback = format!("SELECT repl_resume('{name}');");
         Err(failure.hint(hint.unwrap_or(&fallback)))

@@ -34,6 +34,7 @@ create table decamp.subscription (
     copy_data         boolean not null,
     enabled           boolean not null default true,
     state             text not null default 'starting',
+    errored_from      text,
     created_at        timestamptz not null default pg_catalog.clock_timestamp(),
     state_since       timestamptz not null default pg_catalog.clock_timestamp(),
     copy_started_at   timestamptz,
@@ -66,6 +67,7 @@ comment on column decamp.subscription.state is
     'set by the apply worker. starting: nothing done yet. importing: the schema is being imported. installing: capture'
     ' triggers are being put on the source. copying: chunks are being copied. catchup: all is copied, changes made'
     ' meanwhile are being replayed. streaming: every table is ready. errored: cannot go on before a person has acted';
+comment on column decamp.subscription.errored_from is 'the state repl_resume puts an errored subscription back to';
 comment on column decamp.subscription.heartbeat_at is 'when the apply worker last wrote here; about once a second';
 comment on column decamp.subscription.complete_at is
     'this server''s clock just before the source snapshot was taken that the target now equals';

@@ -14,9 +14,14 @@ mod output;
 pub use output::Failed;
 use output::{failed_statements, wanted_entries};
 
+/// Ends the `application_name` of pg_dump and pg_restore.
+pub const SESSION: &str = "import";
+
 /// What to import from where to where.
 pub struct Import<'a> {
     pub subscription: &'a str,
+    /// `application_name` for both
+    pub title: &'a str,
     pub source: &'a Conninfo,
     pub target: &'a Conninfo,
     /// user tables of the source that do not belong to the subscription
@@ -66,7 +71,10 @@ fn dump_and_restore(
             .iter()
             .map(|t| format!("--exclude-table={}", t.qualified())),
     );
-    arguments.push(format!("--dbname={}", import.source.shown()));
+    arguments.push(format!(
+        "--dbname={}",
+        import.source.with("application_name", import.title).shown()
+    ));
     let done = program::run(&pg_dump, &arguments, &import.source.environment(), dump)?;
     if !done.status.success() {
         return Err(Failure::new("58000", format!("pg_dump failed: {}", done.stderr.trim().replace('\n', " ")))
@@ -83,7 +91,10 @@ fn dump_and_restore(
         "--no-privileges".to_owned(),
         "--no-password".to_owned(),
         format!("--use-list={}", path(list)),
-        format!("--dbname={}", import.target.shown()),
+        format!(
+            "--dbname={}",
+            import.target.with("application_name", import.title).shown()
+        ),
         path(dump),
     ];
     let done = program::run(&pg_restore, &arguments, &import.target.environment(), list)?;

@@ -175,6 +175,7 @@ impl Subscription {
     pub fn enter(&mut self, state: State) {
         spi::update(
             "update decamp.subscription set state = $2, state_since = pg_catalog.clock_timestamp(), \
+                    errored_from = case when $2 = 'errored' then coalesce(errored_from, state) end, \
                     copy_started_at = case when $2 = 'copying' then coalesce(copy_started_at, pg_catalog.clock_timestamp()) \
                                            else copy_started_at end, \
                     copy_finished_at = case when $2 = 'catchup' then pg_catalog.clock_timestamp() else copy_finished_at end \
@@ -250,6 +251,17 @@ pub fn note_failure(id: i32, failure: &Failure, retry_in_ms: Option<u128>) {
             retry_in_ms.map(|ms| ms.to_string()).as_deref(),
         ],
     );
+}
+
+/// Lets an errored subscription try again from where it stopped.
+pub fn forgive(id: i32) {
+    spi::update(
+        "update decamp.subscription set state = errored_from, errored_from = null, \
+                state_since = pg_catalog.clock_timestamp() \
+         where id = $1::int4 and state = 'errored'",
+        &[Some(&id.to_string())],
+    );
+    clear_failure(id);
 }
 
 /// The failure noted last and not yet cleared.

@@ -62,10 +62,7 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     let stopped = subscription.state == State::Errored;
     let forgiven = relation::forgive(*id);
     if stopped {
-        // back to the earliest state that can be right: the apply worker moves on from there by what the tables say
-        let state = resumed_state(subscription);
-        subscription.clone().enter(state);
-        subscription::clear_failure(*id);
+        subscription::forgive(*id);
     }
     if !subscription.enabled {
         spi::update(
@@ -87,23 +84,4 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
         0 => format!("subscription \"{name}\" resumed"),
         n => format!("subscription \"{name}\" resumed, {n} stopped tables try again"),
     })
-}
-
-fn resumed_state(subscription: &Subscription) -> State {
-    let relations = relation::of(subscription.id);
-    if relations.iter().any(|r| r.state == relation::State::Init) {
-        let imported = relations.iter().any(relation::Relation::is_captured);
-        if subscription.copy_schema && !imported {
-            State::Importing
-        } else {
-            State::Installing
-        }
-    } else if relations
-        .iter()
-        .any(|r| r.state == relation::State::Copying)
-    {
-        State::Copying
-    } else {
-        State::Catchup
-    }
 }

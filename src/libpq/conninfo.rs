@@ -66,6 +66,14 @@ impl Conninfo {
         }
     }
 
+    /// With one part set.
+    pub fn with(&self, keyword: &str, value: &str) -> Self {
+        let mut pairs = self.pairs.clone();
+        pairs.retain(|(k, _)| k != keyword);
+        pairs.push((keyword.to_owned(), value.to_owned()));
+        Self { pairs }
+    }
+
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.pairs
             .iter()

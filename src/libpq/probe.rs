@@ -19,13 +19,8 @@ pub struct Probe {
 
 impl Probe {
     pub fn new(info: &Conninfo, origin: Origin) -> Self {
-        let mut pairs: Vec<(&str, &str)> = info
-            .pairs()
-            .filter(|(k, _)| *k != "connect_timeout")
-            .collect();
-        pairs.push(("connect_timeout", "10"));
         Self {
-            info: Conninfo::of(&pairs),
+            info: info.with("connect_timeout", "10"),
             origin,
             last_sign: Instant::now(),
         }

@@ -20,12 +20,16 @@ use crate::task;
 /// Goes on from the state the tables tell; does nothing once capture is complete.
 pub fn run(session: &mut Session) -> Result<(), Failure> {
     if session.subscription.state == State::Starting {
-        let next = if session.subscription.copy_schema {
-            State::Importing
-        } else {
-            State::Installing
-        };
-        enter(session, next)?;
+        // decided once: an import that was interrupted has made tables too
+        let import = session.subscription.copy_schema && tables_are_missing(session)?;
+        enter(
+            session,
+            if import {
+                State::Importing
+            } else {
+                State::Installing
+            },
+        )?;
     }
     if session.subscription.state == State::Importing {
         import_schema(session)?;
@@ -61,18 +65,20 @@ fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
     })
 }
 
-fn import_schema(session: &mut Session) -> Result<(), Failure> {
+fn tables_are_missing(session: &mut Session) -> Result<bool, Failure> {
     let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
-    let source = catalog::tables(&mut session.source)?;
     let target = catalog::tables(&mut session.target)?;
-    let present = |r: &Relation| {
-        target
+    let missing = |r: &Relation| {
+        !target
             .iter()
             .any(|t| t.schema == r.schema && t.name == r.name)
     };
-    if relations.iter().all(present) {
-        return Ok(());
-    }
+    Ok(relations.iter().any(missing))
+}
+
+fn import_schema(session: &mut Session) -> Result<(), Failure> {
+    let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
+    let source = catalog::tables(&mut session.source)?;
     let taken = |t: &Table| {
         relations
             .iter()
@@ -82,8 +88,10 @@ fn import_schema(session: &mut Session) -> Result<(), Failure> {
     let subscription = session.subscription.clone();
     let (source_info, target_info) =
         xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
+    end_previous_import(session)?;
     let failed = import::run(&Import {
         subscription: &subscription.name,
+        title: &subscription.title(import::SESSION),
         source: &source_info,
         target: &target_info,
         left_out: &left_out,
@@ -113,6 +121,23 @@ fn import_schema(session: &mut Session) -> Result<(), Failure> {
         );
         Ok(())
     })
+}
+
+/// A pg_restore that died with its worker may have left a statement running on the target.
+fn end_previous_import(session: &mut Session) -> Result<(), Failure> {
+    let title = session.subscription.title(import::SESSION);
+    loop {
+        let running = session.target.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where application_name = $1 and datname = current_database()",
+            &[Some(&title)],
+        )?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        liveness::tick();
+        latch::wait(Duration::from_millis(100));
+    }
 }
 
 /// Nothing is captured or copied before every table is there and matches.

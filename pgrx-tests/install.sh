@@ -34,6 +34,8 @@ install)
     library=$("$pg_config" --pkglibdir)/pg_decamp.so
     as_root=()
     [[ -w $("$pg_config" --pkglibdir) ]] || { options+=(--sudo); as_root=(sudo); }
+    # built before the old library goes, so that it is away for a moment only
+    cargo pgrx package --pg-config "$pg_config" --no-default-features --features "pg$major" >/dev/null
     # cargo-pgrx writes into the file that is there, and servers that run have it mapped: give them a file of their own
     "${as_root[@]}" rm -f "$library"
     exec cargo pgrx install --release --pg-config "$pg_config" "${options[@]}"

@@ -135,7 +135,8 @@ select j.name,
            when j.state = 'catchup' then
                pg_catalog.format('Replaying what changed during the copy: %s deltas to go, %s of %s tables ready.',
                                  coalesce(j.backlog, 0), j.ready, j.tables_total)
-           when coalesce(j.backlog, 0) = 0 and j.lag < interval '5 seconds' then
+           when coalesce(j.backlog, 0) = 0 and j.lag < interval '5 seconds'
+                and coalesce(j.now - j.last_batch_at > interval '5 seconds', true) then
                pg_catalog.format('Streaming and idle: nothing to replay, the target was complete %s s ago.',
                                  round(extract(epoch from j.lag)::numeric, 1))
            else

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const WINDOW: Duration = Duration::from_secs(10);
-const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// So that the lag shown is true to a quarter of a second; without batches there is less to tell.
+const PUBLISH_BUSY: Duration = Duration::from_millis(250);
+const PUBLISH_IDLE: Duration = Duration::from_secs(1);
 const COUNT_EVERY: Duration = Duration::from_secs(2);
 /// Counting a backlog takes at most this share of the time.
 const COUNT_SHARE: u32 = 20;
@@ -61,10 +63,12 @@ impl Meter {
 
     /// Whether it is time to publish.
     pub fn due(&mut self, at_once: bool) -> bool {
-        let due = at_once
-            || self
-                .published
-                .is_none_or(|at| at.elapsed() >= PUBLISH_EVERY);
+        let every = if self.batches.is_empty() {
+            PUBLISH_IDLE
+        } else {
+            PUBLISH_BUSY
+        };
+        let due = at_once || self.published.is_none_or(|at| at.elapsed() >= every);
         if due {
             self.published = Some(Instant::now());
         }

@@ -5,10 +5,12 @@
 //! target commits first, then the source (ack after commit): dying in between replays the batch, which is harmless.
 
 mod batch;
+mod ladder;
 mod statement;
 
 pub use batch::{Sides, Trouble, run};
-pub use statement::{Mode, Plan};
+pub use ladder::Ladder;
+pub use statement::Plan;
 
 use crate::capture::Names;
 use crate::failure::Failure;

@@ -6,6 +6,8 @@
 mod drift;
 #[path = "../../src/failure.rs"]
 mod failure;
+#[path = "../../src/replay/ladder.rs"]
+mod ladder;
 #[path = "../../src/meter.rs"]
 mod meter;
 #[path = "../../src/import/output.rs"]

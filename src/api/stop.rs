@@ -136,7 +136,11 @@ fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
         return Ok(0);
     }
     let tables = capture::triggers_by_table(&mut source, &names).map_err(way_out)?;
-    let count = tables.len();
+    // partitions carry only a TRUNCATE trigger of their own
+    let count = tables
+        .iter()
+        .filter(|(_, _, triggers)| triggers.len() > 1)
+        .count();
     for (oid, table, triggers) in tables {
         remove_patiently(&mut source, oid, &table, &triggers).map_err(way_out)?;
     }

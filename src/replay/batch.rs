@@ -1,6 +1,7 @@
 //! One batch: a transaction on the source and one on the target that belong together.
 
-use super::statement::{Mode, Plan};
+use super::ladder::{Ladder, Mode};
+use super::statement::Plan;
 use super::{Pending, poll};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
@@ -48,7 +49,7 @@ pub struct Sides<'a> {
     pub names: &'a Names,
 }
 
-/// Replays what is pending for `plans`. `modes` gives the rung for each table that is not on its lowest one,
+/// Replays what is pending for `plans`. `ladder` gives each table's rung,
 /// `known` is what the plans were made of.
 ///
 /// After an `Err` drop both connections: transactions are open, perhaps in the middle of a COPY.
@@ -56,7 +57,7 @@ pub fn run(
     sides: &mut Sides,
     plans: &mut [Plan],
     pending: &Pending,
-    modes: &[(u32, Mode)],
+    ladder: &Ladder,
     known: &Snapshot,
 ) -> Result<Outcome, Trouble> {
     let Sides {
@@ -64,7 +65,7 @@ pub fn run(
         target,
         names,
     } = sides;
-    let everything = modes.iter().any(|(_, mode)| *mode == Mode::ReplaceAll);
+    let everything = ladder.wants_everything();
     source.batch(BEGIN_SOURCE)?;
     target.batch("begin")?;
     let mut outcome = Outcome::default();
@@ -83,23 +84,14 @@ pub fn run(
             counts.truncated = *times;
         }
         if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
-            let mode = modes
-                .iter()
-                .find(|(oid, _)| *oid == plan.oid)
-                .map_or(plan.lowest, |(_, mode)| *mode);
+            let mode = ladder.mode(plan.oid).max(plan.lowest);
             let limit = (!everything).then(|| plan.limit.min(left));
-            let taken = replay_table(
-                source,
-                target,
-                plan,
-                mode.max(plan.lowest),
-                limit,
-                &mut counts,
-            )
-            .map_err(|failure| Trouble {
-                failure: failure.during(format_args!("replaying {}", plan.shown)),
-                table: Some(plan.oid),
-            })?;
+            let taken = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
+                |failure| Trouble {
+                    failure: failure.during(format_args!("replaying {}", plan.shown)),
+                    table: Some(plan.oid),
+                },
+            )?;
             left = left.saturating_sub(taken);
         }
         if counts.rows() + counts.truncated > 0 {

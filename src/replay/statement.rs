@@ -3,21 +3,11 @@
 //! Source: one COPY takes deltas out of the segment and reads the rows they point to, in one snapshot. Target: into a
 //! staging table, then merged.
 
+use super::ladder::Mode;
 use crate::capture::Names;
 use crate::drift;
 use crate::quote::{ident, qualified};
 use crate::table::{Kind, Table};
-
-/// How rows are merged into the target: the ladder that unique conflicts climb.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
-    /// INSERT .. ON CONFLICT (key) DO UPDATE, rows already equal skipped
-    Upsert,
-    /// all keys of the batch are deleted first, then inserted: values may have been swapped among them
-    Replace,
-    /// as `Replace`, with everything the snapshot shows in one batch: always consistent
-    ReplaceAll,
-}
 
 /// Everything needed to replay one table.
 #[derive(Clone, Debug)]

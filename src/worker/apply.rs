@@ -11,10 +11,11 @@ use crate::capture::{self, Names};
 use crate::event::{self, Severity};
 use crate::failure::{Failure, Origin};
 use crate::libpq::Connection;
+use crate::meter::Meter;
 use crate::pg::worker::{self, APPLY_CLASS};
 use crate::pg::{activity, latch, liveness, spi, xact};
 use crate::relation;
-use crate::replay::{Mode, Trouble};
+use crate::replay::{Ladder, Trouble};
 use crate::retry::{Backoff, Verdict, verdict};
 use crate::subscription::{self, State, Subscription};
 
@@ -31,7 +32,8 @@ pub struct Session {
 pub struct Memory {
     pub backoff: Backoff,
     /// tables that a unique conflict has sent up the ladder
-    pub modes: Vec<(u32, Mode)>,
+    pub ladder: Ladder,
+    pub meter: Meter,
     /// tables that somebody has locked on the source
     pub shunned: Vec<Shunned>,
     /// the failure last told about, so that it is told once
@@ -164,7 +166,7 @@ fn handle(
         return Ok(Next::Again);
     }
     if let (Some(oid), Verdict::Quarantine) = (table, verdict(&failure)) {
-        if climb(memory, oid, &failure) {
+        if is_conflict(&failure) && memory.ladder.climb(oid) {
             return Ok(Next::Again);
         }
         xact::run(|| {
@@ -206,23 +208,9 @@ fn handle(
     Ok(Next::After(wait))
 }
 
-/// After a unique conflict the table is tried again a rung higher; false when there is none.
-fn climb(memory: &mut Memory, oid: u32, failure: &Failure) -> bool {
-    if failure.sqlstate != "23505" && failure.sqlstate != "21000" && failure.sqlstate != "23P01" {
-        return false;
-    }
-    let at = memory.modes.iter().position(|(o, _)| *o == oid);
-    let next = match at.map(|i| memory.modes[i].1) {
-        None | Some(Mode::Upsert) => Mode::Replace,
-        Some(Mode::Replace) => Mode::ReplaceAll,
-        Some(Mode::ReplaceAll) => {
-            memory.modes.retain(|(o, _)| *o != oid);
-            return false;
-        }
-    };
-    memory.modes.retain(|(o, _)| *o != oid);
-    memory.modes.push((oid, next));
-    true
+/// Rows of one batch in each other's way: unique (23505), exclusion (23P01), a key twice in one upsert (21000).
+fn is_conflict(failure: &Failure) -> bool {
+    matches!(failure.sqlstate.as_str(), "23505" | "23P01" | "21000")
 }
 
 /// Waits out a back-off. Ends early when somebody wakes us or pauses or alters the subscription.

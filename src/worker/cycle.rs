@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::apply::{Memory, Session};
 use crate::catalog::{self, Snapshot};
-use crate::meter::Meter;
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
 use crate::replay::{self, Plan, Trouble};
@@ -38,7 +37,6 @@ struct Cycle<'a> {
     target: Vec<Table>,
     plans: Vec<Plan>,
     sequences: Sequences,
-    meter: Meter,
     recovered: bool,
 }
 
@@ -59,12 +57,12 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         }
         let busy = cycle.replay(memory)?;
         if due(&mut round, ROUND) {
-            cycle.look_around()?;
+            cycle.look_around(memory)?;
         } else if woken {
             // somebody waits to be told that everything is there
-            cycle.follow_sequences()?;
+            cycle.follow_sequences(memory)?;
         }
-        cycle.publish(woken)?;
+        cycle.publish(memory, woken)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
@@ -109,7 +107,6 @@ impl<'a> Cycle<'a> {
             target,
             plans: Vec::new(),
             sequences: Sequences::default(),
-            meter: Meter::default(),
             recovered: false,
         };
         let subscription = &cycle.session.subscription;
@@ -161,11 +158,11 @@ impl<'a> Cycle<'a> {
     }
 
     /// Writes the status, about once a second, or at once when somebody is waiting.
-    fn publish(&mut self, at_once: bool) -> Result<(), Trouble> {
-        if !self.meter.due(at_once) {
+    fn publish(&mut self, memory: &mut Memory, at_once: bool) -> Result<(), Trouble> {
+        if !memory.meter.due(at_once) {
             return Ok(());
         }
-        if self.meter.count_due() {
+        if memory.meter.count_due() {
             let captured: Vec<u32> = self
                 .relations
                 .iter()
@@ -175,7 +172,8 @@ impl<'a> Cycle<'a> {
             let began = Instant::now();
             let backlogs =
                 replay::backlogs(&mut self.session.source, &self.session.names, &captured)?;
-            self.meter
+            memory
+                .meter
                 .counted(backlogs.iter().map(|(_, n)| n).sum(), began.elapsed());
             let id = self.id();
             xact::run(|| {
@@ -184,7 +182,7 @@ impl<'a> Cycle<'a> {
             })?;
         }
         let id = self.id();
-        let reading = self.meter.read();
+        let reading = memory.meter.read();
         xact::run(|| {
             subscription::publish(id, &reading);
             Ok(())

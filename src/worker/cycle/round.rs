@@ -8,15 +8,16 @@ use crate::pg::xact;
 use crate::relation;
 use crate::replay::Trouble;
 use crate::table::Kind;
+use crate::worker::apply::Memory;
 
 impl Cycle<'_> {
     /// Sequences, and whether capture is still what it should be.
-    pub(super) fn look_around(&mut self) -> Result<(), Trouble> {
-        self.follow_sequences()?;
+    pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
+        self.follow_sequences(memory)?;
         self.look_at_capture()
     }
 
-    pub(super) fn follow_sequences(&mut self) -> Result<(), Trouble> {
+    pub(super) fn follow_sequences(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
         let as_of = meter::now();
         let session = &mut *self.session;
         let complaints = self
@@ -37,7 +38,7 @@ impl Cycle<'_> {
                 Ok(())
             })?;
         }
-        self.meter.sequences(as_of);
+        memory.meter.sequences(as_of);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::event::{self, Severity};
 use crate::meter;
 use crate::pg::xact;
 use crate::relation;
-use crate::replay::{self, Mode, Trouble};
+use crate::replay::{self, Trouble};
 use crate::subscription::State;
 use crate::worker::apply::Memory;
 
@@ -25,7 +25,7 @@ impl Cycle<'_> {
             return Ok(false);
         }
         if pending.is_empty() {
-            self.completed(as_of)?;
+            self.completed(memory, as_of)?;
             return Ok(false);
         }
         let as_of = meter::now();
@@ -37,11 +37,10 @@ impl Cycle<'_> {
             },
             &mut self.plans,
             &pending,
-            &memory.modes,
+            &memory.ladder,
             &self.source,
         )?;
-        // a table that was sent up the ladder comes down after a batch that worked
-        memory.modes.retain(|(_, mode)| *mode == Mode::Upsert);
+        memory.ladder.worked();
         let id = self.id();
         let mut rows = 0;
         xact::run(|| {
@@ -51,15 +50,15 @@ impl Cycle<'_> {
             }
             Ok(())
         })?;
-        self.meter.batch(rows);
+        memory.meter.batch(rows);
         if outcome.complete {
-            self.completed(as_of)?;
+            self.completed(memory, as_of)?;
         }
         Ok(!outcome.complete && !left_out)
     }
 
     /// Everything that was visible at `as_of` is on the target.
-    fn completed(&mut self, as_of: i64) -> Result<(), Trouble> {
+    fn completed(&mut self, memory: &mut Memory, as_of: i64) -> Result<(), Trouble> {
         let id = self.id();
         let errored = self
             .relations
@@ -86,7 +85,7 @@ impl Cycle<'_> {
             .all(|r| r.state == relation::State::Ready);
         if all_ready && self.session.subscription.state == State::Catchup {
             // sequences first: streaming means that everything is there
-            self.look_around()?;
+            self.look_around(memory)?;
             xact::run(|| {
                 self.session.subscription.enter(State::Streaming);
                 event::record(
@@ -100,7 +99,7 @@ impl Cycle<'_> {
             })?;
         }
         if self.session.subscription.state == State::Streaming && !errored {
-            self.meter.complete(as_of);
+            memory.meter.complete(as_of);
         }
         Ok(())
     }

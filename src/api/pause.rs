@@ -61,6 +61,18 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     let Subscription { id, name, .. } = subscription;
     let stopped = subscription.state == State::Errored;
     let forgiven = relation::forgive(*id);
+    let uncaptured = relation::of(*id)
+        .iter()
+        .any(|r| r.state == relation::State::Init);
+    if uncaptured
+        && matches!(
+            subscription.state,
+            State::Copying | State::Catchup | State::Streaming
+        )
+    {
+        // a table that stopped before it was captured: the worker goes back for it
+        subscription.clone().enter(State::Installing);
+    }
     if stopped {
         subscription::forgive(*id);
     }

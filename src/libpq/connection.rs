@@ -262,8 +262,9 @@ impl Connection {
         let Some(sqlstate) = field(b'C' as i32) else {
             return self.lost();
         };
+        let message = field(b'M' as i32).unwrap_or_default();
         let mut failure =
-            Failure::new(&sqlstate, field(b'M' as i32).unwrap_or_default()).at(self.origin());
+            Failure::new(&sqlstate, without_value(&sqlstate, &message)).at(self.origin());
         failure.detail = without_values(&sqlstate, field(b'D' as i32));
         failure.hint = field(b'H' as i32);
         // SAFETY: a live connection.
@@ -272,6 +273,15 @@ impl Connection {
             failure = failure.during(format_args!("checking constraint \"{constraint}\""));
         }
         failure
+    }
+}
+
+/// `invalid input syntax for type integer: "..."`: what follows the colon is a value.
+fn without_value<'a>(sqlstate: &str, message: &'a str) -> &'a str {
+    if sqlstate.starts_with("22") {
+        message.split(": \"").next().unwrap_or(message)
+    } else {
+        message
     }
 }
 

@@ -136,7 +136,8 @@ impl<'a> Cycle<'a> {
             return Ok(Some(End::Gone));
         }
         let known = &self.session.subscription;
-        if now.source != known.source || now.target != known.target {
+        let goes_back = now.state == State::Installing;
+        if goes_back || now.source != known.source || now.target != known.target {
             return Ok(Some(End::Changed));
         }
         // a table came back from `errored`: it may have changed meanwhile, so look at everything anew

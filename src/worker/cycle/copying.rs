@@ -38,13 +38,15 @@ impl Cycle<'_> {
         let free = usize::try_from(self.session.subscription.workers)
             .unwrap_or(0)
             .saturating_sub(running);
-        for _ in 0..wanted.min(free) {
-            worker::start(
-                Kind::Copy,
-                server::database_oid(),
-                id,
-                &self.session.subscription.name,
-            )?;
+        for started in 0..wanted.min(free) {
+            let name = &self.session.subscription.name;
+            if let Err(failure) = worker::start(Kind::Copy, server::database_oid(), id, name) {
+                // with fewer workers than asked for it is slower, with none it stands still
+                if running + started == 0 {
+                    return Err(failure.into());
+                }
+                break;
+            }
         }
         if open == 0 {
             xact::run(|| {

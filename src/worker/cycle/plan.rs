@@ -39,6 +39,10 @@ impl Cycle<'_> {
                     "42P01",
                     format!("table {} is missing on the target", source.shown()),
                 )
+                .hint(format!(
+                    "Make it there, or rename it there if it was renamed on the source; then SELECT repl_resume('{}');",
+                    self.session.subscription.name
+                ))
             })?;
         if let Some(difference) = drift::compare(source, target).into_iter().find(|d| d.fatal) {
             return Err(Failure::new("42P17", difference.message).hint(format!(

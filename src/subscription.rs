@@ -121,9 +121,18 @@ pub fn by_name(name: &str) -> Result<Subscription, Failure> {
         .ok_or_else(|| unknown(name))
 }
 
-/// By name, locked until the transaction ends. Errors: 42704.
+/// By name, locked until the transaction ends; workers go on meanwhile. Errors: 42704.
 pub fn by_name_locked(name: &str) -> Result<Subscription, Failure> {
-    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1 for update");
+    locked(name, "for no key update")
+}
+
+/// By name, locked until the transaction ends, against starting workers too. Errors: 42704.
+pub fn by_name_to_end(name: &str) -> Result<Subscription, Failure> {
+    locked(name, "for update")
+}
+
+fn locked(name: &str, clause: &str) -> Result<Subscription, Failure> {
+    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1 {clause}");
     spi::write(&sql, &[Some(name)])
         .first()
         .map(read)
@@ -282,7 +291,20 @@ pub fn clear_failure(id: i32) {
     );
 }
 
-/// Writes what the apply worker has measured; what it does not know yet stays.
+/// Tells that the apply worker is alive. Somebody's open transaction on the row is not waited for.
+pub fn heartbeat(id: i32) {
+    spi::update(
+        "update decamp.subscription set heartbeat_at = pg_catalog.clock_timestamp() \
+         where id in (select id from decamp.subscription \
+                      where id = $1::int4 and (heartbeat_at is null or heartbeat_at < \
+                                               pg_catalog.clock_timestamp() - interval '900 milliseconds') \
+                      for no key update skip locked)",
+        &[Some(&id.to_string())],
+    );
+}
+
+/// Writes what the apply worker has measured; what it does not know yet stays. Somebody's open transaction on the row is
+/// not waited for.
 pub fn publish(id: i32, reading: &Reading) {
     let number = |n: Option<i64>| n.map(|n| n.to_string());
     spi::update(
@@ -293,7 +315,7 @@ pub fn publish(id: i32, reading: &Reading) {
              backlog = coalesce($3::int8, backlog), \
              apply_rate = $4::float8, \
              last_batch_at = coalesce('epoch'::timestamptz + $5::int8 * interval '1 microsecond', last_batch_at) \
-         where id = $1::int4",
+         where id in (select id from decamp.subscription where id = $1::int4 for no key update skip locked)",
         &[
             Some(&id.to_string()),
             number(reading.complete_at).as_deref(),

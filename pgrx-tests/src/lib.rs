@@ -7,14 +7,18 @@ pub mod compare;
 pub mod installation;
 pub mod load;
 pub mod migration;
+pub mod observe;
 pub mod pair;
+pub mod phase;
 pub mod proxy;
 pub mod server;
 pub mod source;
 pub mod wait;
+pub mod workers;
 pub mod zoo;
 
 pub use installation::{have_source, have_target};
 pub use pair::Pair;
+pub use phase::{Gates, Phase};
 pub use server::{Mode, Server};
 pub use source::Source;

@@ -38,7 +38,7 @@ fn repl_stop(
 /// The order matters: nothing of ours may write any more when the source's objects go; should anything fail, the
 /// subscription is still there and its worker, restarted by the postmaster, goes on.
 fn stop(name: &str, drop_source_objects: bool) -> Result<String, Failure> {
-    let subscription = subscription::by_name_locked(name)?;
+    let subscription = subscription::by_name_to_end(name)?;
     end_workers(subscription.id)?;
     let removed = if drop_source_objects {
         Some(clean_source(&subscription)?)

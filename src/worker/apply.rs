@@ -13,7 +13,7 @@ use crate::failure::{Failure, Origin};
 use crate::libpq::Connection;
 use crate::meter::Meter;
 use crate::pg::worker::{self, APPLY_CLASS};
-use crate::pg::{activity, latch, liveness, spi, xact};
+use crate::pg::{activity, latch, liveness, xact};
 use crate::relation;
 use crate::replay::{Ladder, Trouble};
 use crate::retry::{Backoff, Verdict, verdict};
@@ -231,12 +231,7 @@ fn rest(id: i32, wait: Duration) -> Result<(), Failure> {
 /// Told once a second, also in the middle of waits: we are alive.
 fn heartbeat(id: i32) {
     xact::run(|| {
-        spi::update(
-            "update decamp.subscription set heartbeat_at = pg_catalog.clock_timestamp() \
-             where id = $1::int4 and (heartbeat_at is null \
-                   or heartbeat_at < pg_catalog.clock_timestamp() - interval '900 milliseconds')",
-            &[Some(&id.to_string())],
-        );
+        subscription::heartbeat(id);
         Ok(())
     })
     .expect("an update never fails otherwise than by ERROR");

@@ -1,0 +1,60 @@
+//! A source at work: the zoo under churn, pgbench, and the table `held` that [`crate::phase`] needs, written to all the time.
+
+use super::churn::Churn;
+use super::pgbench::Running;
+use crate::compare::assert_sequences_not_behind;
+use crate::pair::{Pair, TARGET_DATABASE};
+use crate::source::DATABASE;
+
+/// About 4 MB, so that its copy does not fit into what lies between two programs, and the hot row that each script updates.
+const HELD: &str = "create table held (id integer primary key, n integer, value text); \
+    alter table held alter column value set storage external; \
+    insert into held select i, 0, repeat(md5(i::text), 600) from generate_series(1, 200) as i";
+const SCRIPT: &str = "\\set id random(1, 200)\n\
+    \\set aid random(1, 100000)\n\
+    \\set delta random(-5000, 5000)\n\
+    begin;\n\
+    update pgbench_accounts set abalance = abalance + :delta where aid = :aid;\n\
+    update held set n = n + 1 where id = :id;\n\
+    insert into pgbench_history (tid, bid, aid, delta, mtime) values (1, 1, :aid, :delta, current_timestamp);\n\
+    end;\n";
+
+/// The load on a source, through restarts of it. Dropping it ends it.
+pub struct Busy {
+    bench: Running,
+    churn: Churn,
+}
+
+impl Pair {
+    /// Fills the source and makes it busy. `seed` decides what the churn writes.
+    pub fn make_busy(&self, seed: u64) -> Busy {
+        self.load_zoo(100);
+        let bench = self.source.pgbench().init(&self.source, 1);
+        self.source.app(HELD);
+        Busy {
+            bench: bench
+                .script(SCRIPT)
+                .clients(2)
+                .rate(60)
+                .through_restarts()
+                .start(),
+            churn: self.source.churn(seed, 1),
+        }
+    }
+
+    /// Ends the load and checks that everything came over.
+    pub fn assert_migrated_after(&self, busy: Busy) {
+        busy.stop(self);
+        self.assert_migrated();
+        assert_sequences_not_behind(&self.source, DATABASE, &self.target, TARGET_DATABASE);
+    }
+}
+
+impl Busy {
+    /// Ends the load, to a clean end.
+    pub fn stop(self, pair: &Pair) {
+        self.bench.stop(&pair.source);
+        let tally = self.churn.stop();
+        assert!(tally.committed > 20, "the churn was at work: {tally:?}");
+    }
+}

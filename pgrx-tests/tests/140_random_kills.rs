@@ -1,0 +1,104 @@
+//! Everything at random: workers, servers and the network die and come back in any order, under load. In the end both sides are equal.
+
+use std::env;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use decamp_tests::workers::Worker;
+use decamp_tests::{Mode, Pair, wait};
+use fastrand::Rng;
+
+/// How long things die.
+const UNREST: Duration = Duration::from_secs(30);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// `DECAMP_SEED=<number>` repeats a run, as far as a run can be repeated.
+fn seed() -> u64 {
+    let given = env::var("DECAMP_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        u64::from(now.expect("the clock is past 1970").subsec_nanos())
+    });
+    eprintln!("DECAMP_SEED={seed}");
+    seed
+}
+
+fn unrest(pair: &Pair, rng: &mut Rng) {
+    let begin = Instant::now();
+    while begin.elapsed() < UNREST {
+        let at = begin.elapsed().as_secs_f64();
+        let mut tell = |what: &str| eprintln!("{at:6.2} {what}");
+        match rng.u32(0..12) {
+            0 | 1 => {
+                tell("terminate the apply worker");
+                pair.terminate(Worker::Apply);
+            }
+            2 | 3 => {
+                tell("terminate the copy workers");
+                pair.terminate(Worker::Copy);
+            }
+            4 => {
+                tell("terminate on the source");
+                pair.terminate_on_source();
+            }
+            5 => {
+                tell("restart the target");
+                pair.target.restart(Mode::Immediate);
+                if rng.bool() {
+                    pair.sql("SELECT repl_resume()");
+                }
+            }
+            6 => {
+                tell("restart the source");
+                pair.source.restart(Mode::Immediate);
+            }
+            7 => {
+                tell("cut");
+                pair.proxy().cut();
+            }
+            8 => {
+                tell("stall");
+                pair.proxy().stall();
+            }
+            9 => {
+                let millis = rng.u64(0..30);
+                tell(&format!("delay of {millis} ms"));
+                pair.proxy().delay(Duration::from_millis(millis));
+            }
+            10 => {
+                tell("pause");
+                pair.sql("SELECT repl_pause('heroku')");
+            }
+            _ => {
+                tell("resume");
+                pair.sql("SELECT repl_resume()");
+            }
+        }
+        wait::pause(Duration::from_millis(rng.u64(50..1200)));
+        if rng.u32(0..3) > 0 {
+            pair.proxy().mend();
+        }
+    }
+}
+
+fn survives(pair: &Pair, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let busy = pair.make_busy(seed);
+    pair.migrate("workers => 2");
+    unrest(pair, &mut rng);
+    pair.proxy().mend();
+    pair.proxy().delay(Duration::ZERO);
+    pair.sql("SELECT repl_resume()");
+    pair.wait_for("streaming", MINUTE);
+    pair.assert_migrated_after(busy);
+    pair.stop_migration();
+}
+
+#[test]
+fn random_kills() {
+    survives(&Pair::builder().proxy().start(), seed());
+}
+
+#[test]
+fn random_kills_preloaded() {
+    survives(&Pair::builder().proxy().preload().start(), seed() ^ 1);
+}

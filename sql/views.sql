@@ -91,7 +91,7 @@ select j.name,
        j.eta,
        j.backlog,
        j.lag,
-       round(j.apply_rate::numeric, 1) as apply_rate,
+       case when j.alive then round(j.apply_rate::numeric, 1) else 0 end as apply_rate,
        j.last_batch_at,
        j.running::int as workers,
        coalesce(j.error, j.table_error,
@@ -150,6 +150,7 @@ from judged j
 order by j.name;
 
 comment on view repl_status is 'one row per subscription: where it stands';
+comment on column repl_status.name is 'as given to repl_start';
 comment on column repl_status.state is
     'starting, importing (schema), installing (capture), copying, catchup (replaying what changed during the copy),'
     ' streaming (every table ready), pausing, paused, errored (needs a person)';
@@ -198,6 +199,9 @@ left join (
 order by s.name, r.schema, r.name;
 
 comment on view repl_tables is 'one row per table of a subscription';
+comment on column repl_tables.subscription is 'as given to repl_start';
+comment on column repl_tables.schema is 'of the table, on both sides';
+comment on column repl_tables."table" is 'its name, on both sides';
 comment on column repl_tables.state is
     'init: no capture on the source yet. copying: being copied. copied: all chunks are on the target. catchup: changes'
     ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait';
@@ -219,7 +223,11 @@ select e.at, e.subscription, e.severity, e.subject, e.message, e.detail
 from decamp.event e;
 
 comment on view repl_events is 'what happened, oldest to newest by column at; kept after repl_stop';
+comment on column repl_events.at is 'this server''s clock';
+comment on column repl_events.subscription is 'as given to repl_start';
 comment on column repl_events.severity is 'info, warning or error';
 comment on column repl_events.subject is 'a table, or what else it is about';
+comment on column repl_events.message is 'one line';
+comment on column repl_events.detail is 'SQLSTATE and hint of an error, the statement that was refused, and the like';
 
 grant select on repl_status, repl_tables, repl_events to pg_monitor;

@@ -14,6 +14,8 @@ const COUNT_SHARE: u32 = 20;
 #[derive(Debug, Default)]
 pub struct Meter {
     batches: VecDeque<(Instant, u64)>,
+    /// when the first batch was committed
+    first_batch: Option<Instant>,
     last_batch: Option<i64>,
     complete: Option<i64>,
     sequences: Option<i64>,
@@ -45,6 +47,7 @@ pub fn now() -> i64 {
 impl Meter {
     /// A batch was committed.
     pub fn batch(&mut self, rows: u64) {
+        self.first_batch.get_or_insert_with(Instant::now);
         self.batches.push_back((Instant::now(), rows));
         self.last_batch = Some(now());
         self.idle = false;
@@ -102,11 +105,13 @@ impl Meter {
             self.batches.pop_front();
         }
         let rows: u64 = self.batches.iter().map(|(_, n)| n).sum();
+        let running = self.first_batch.map_or(WINDOW, |at| at.elapsed());
+        let over = running.clamp(Duration::from_secs(1), WINDOW);
         Reading {
             complete_at: self.complete,
             sequences_at: self.sequences,
             backlog: self.backlog,
-            rate: rows as f64 / WINDOW.as_secs_f64(),
+            rate: rows as f64 / over.as_secs_f64(),
             last_batch_at: self.last_batch,
         }
     }
@@ -131,10 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_an_average_of_ten_seconds() {
+    fn the_rate_is_an_average_of_what_has_been_measured() {
         let mut meter = Meter::default();
         meter.batch(50);
         meter.batch(150);
-        assert!((meter.read().rate - 20.0).abs() < f64::EPSILON);
+        // in the first second, of one second
+        assert!((meter.read().rate - 200.0).abs() < f64::EPSILON);
     }
 }

@@ -150,22 +150,32 @@ fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure>
     let Some(first) = errors.first() else {
         return Ok(());
     };
-    let lines: Vec<String> = errors
-        .iter()
-        .map(|f| match &f.fix {
-            Some(fix) => format!("{}: {}. To mend it: {fix}", f.subject, f.message),
-            None => format!("{}: {}.", f.subject, f.message),
-        })
-        .collect();
-    let message = match errors.len() {
-        1 => format!(
+    let remedy = |f: &check::Finding| {
+        f.fix
+            .as_ref()
+            .map_or_else(String::new, |fix| format!("To mend it:\n{fix}"))
+    };
+    let (message, detail) = if errors.len() == 1 {
+        let message = format!(
             "subscription {name:?} cannot start: {}: {}",
             first.subject, first.message
-        ),
-        n => format!("subscription {name:?} cannot start: {n} errors"),
+        );
+        (message, remedy(first))
+    } else {
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|f| format!("{}: {}. {}", f.subject, f.message, remedy(f)))
+            .collect();
+        (
+            format!(
+                "subscription {name:?} cannot start: {} errors",
+                errors.len()
+            ),
+            lines.join("\n\n"),
+        )
     };
     Err(Failure::new(first.sqlstate, message)
-        .detail(lines.join("\n"))
+        .detail(detail)
         .hint("Nothing has been changed. SELECT * FROM repl_check(...) with the same arguments shows warnings too."))
 }
 

@@ -41,7 +41,7 @@ create table decamp.subscription (
     copy_finished_at  timestamptz,
     heartbeat_at      timestamptz,
     complete_at       timestamptz,
-    sequences_at      timestamptz,
+    looked_at         timestamptz,
     backlog           bigint,
     apply_rate        double precision,
     last_batch_at     timestamptz,
@@ -71,8 +71,9 @@ comment on column decamp.subscription.errored_from is 'the state repl_resume put
 comment on column decamp.subscription.heartbeat_at is 'when the apply worker last wrote here; about once a second';
 comment on column decamp.subscription.complete_at is
     'this server''s clock just before the source snapshot was taken that the target now equals';
-comment on column decamp.subscription.sequences_at is
-    'this server''s clock just before the source''s sequences were read that the target''s are not behind';
+comment on column decamp.subscription.looked_at is
+    'this server''s clock just before the source''s sequences, triggers and partitions were looked at; what had happened to'
+    ' them until then is on the target or in the deltas';
 comment on column decamp.subscription.backlog is 'deltas on the source not yet replayed, as last counted';
 comment on column decamp.subscription.apply_rate is 'rows per second replayed, average of the last ten seconds';
 comment on column decamp.subscription.retry_at is 'when the apply worker tries again after the error';
@@ -113,6 +114,23 @@ comment on column decamp.relation.state is
     ' was empty once; it streams. errored: this table has stopped, the others go on, its deltas wait';
 comment on column decamp.relation.errored_from is 'the state repl_resume puts an errored table back to';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
+
+create table decamp.partition (
+    subscription_id   int not null,
+    root_oid          oid not null,
+    oid               oid not null,
+    schema            text not null,
+    name              text not null,
+    leaf              boolean not null,
+    constraint partition_pkey primary key (subscription_id, oid),
+    constraint partition_relation_fkey
+        foreign key (subscription_id, root_oid)
+        references decamp.relation (subscription_id, source_oid) on delete cascade
+);
+
+comment on table decamp.partition is
+    'partitions of the source''s partitioned tables that are taken care of; a difference to what is there is a partition that'
+    ' came or went';
 
 create table decamp.task (
     id                bigint generated always as identity,

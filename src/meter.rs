@@ -18,7 +18,7 @@ pub struct Meter {
     first_batch: Option<Instant>,
     last_batch: Option<i64>,
     complete: Option<i64>,
-    sequences: Option<i64>,
+    looked: Option<i64>,
     /// when `complete` was last moved on without anything to replay since
     idle: bool,
     backlog: Option<i64>,
@@ -30,7 +30,7 @@ pub struct Meter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     pub complete_at: Option<i64>,
-    pub sequences_at: Option<i64>,
+    pub looked_at: Option<i64>,
     pub backlog: Option<i64>,
     pub rate: f64,
     pub last_batch_at: Option<i64>,
@@ -59,9 +59,9 @@ impl Meter {
         self.idle = true;
     }
 
-    /// The target's sequences are not behind what the source's were at `at`.
-    pub fn sequences(&mut self, at: i64) {
-        self.sequences = Some(at);
+    /// Sequences, triggers and partitions were looked at.
+    pub fn looked(&mut self, at: i64) {
+        self.looked = Some(at);
     }
 
     /// Whether it is time to publish.
@@ -109,7 +109,7 @@ impl Meter {
         let over = running.clamp(Duration::from_secs(1), WINDOW);
         Reading {
             complete_at: self.complete,
-            sequences_at: self.sequences,
+            looked_at: self.looked,
             backlog: self.backlog,
             rate: rows as f64 / over.as_secs_f64(),
             last_batch_at: self.last_batch,

@@ -7,6 +7,7 @@
 mod batch;
 mod ladder;
 mod statement;
+mod truncation;
 
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;

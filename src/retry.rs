@@ -41,6 +41,29 @@ pub fn verdict(failure: &Failure) -> Verdict {
     }
 }
 
+/// With what to do about a table that stopped, if the failure does not say so itself.
+pub fn advised(failure: Failure, subscription: &str) -> Failure {
+    if failure.hint.is_some() {
+        return failure;
+    }
+    let mend = match &failure.sqlstate[..2] {
+        "23" | "44" => {
+            "A constraint of the target refuses a row that the source has: compare the table on both sides with \\d and \
+             change the target."
+        }
+        "22" => {
+            "A value of the source does not fit the target's column: compare the column's type on both sides with \\d and \
+             change the target."
+        }
+        "42" if failure.sqlstate == "42501" => "A right is missing on the table: GRANT it.",
+        "42" => {
+            "A table or column was renamed, dropped or changed on one side: compare both with \\d and make them alike."
+        }
+        _ => "Mend what the error names.",
+    };
+    failure.hint(format!("{mend} Then SELECT repl_resume('{subscription}');"))
+}
+
 /// Waiting times that grow: 0.5 s, 1 s, 2 s ... up to 30 s, and from the start again after a success.
 #[derive(Debug, Default)]
 pub struct Backoff {

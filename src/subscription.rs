@@ -311,7 +311,7 @@ pub fn publish(id: i32, reading: &Reading) {
         "update decamp.subscription \
          set heartbeat_at = pg_catalog.clock_timestamp(), \
              complete_at = coalesce('epoch'::timestamptz + $2::int8 * interval '1 microsecond', complete_at), \
-             sequences_at = coalesce('epoch'::timestamptz + $6::int8 * interval '1 microsecond', sequences_at), \
+             looked_at = coalesce('epoch'::timestamptz + $6::int8 * interval '1 microsecond', looked_at), \
              backlog = coalesce($3::int8, backlog), \
              apply_rate = $4::float8, \
              last_batch_at = coalesce('epoch'::timestamptz + $5::int8 * interval '1 microsecond', last_batch_at) \
@@ -322,7 +322,7 @@ pub fn publish(id: i32, reading: &Reading) {
             number(reading.backlog).as_deref(),
             Some(&reading.rate.to_string()),
             number(reading.last_batch_at).as_deref(),
-            number(reading.sequences_at).as_deref(),
+            number(reading.looked_at).as_deref(),
         ],
     );
 }

@@ -114,8 +114,8 @@ fn reached(id: i32, until: Until) -> bool {
         }
         Until::Streaming => "s.state = 'streaming' and $2::int8 is not null",
         Until::CaughtUp(_) => {
-            "s.state = 'streaming' and least(s.complete_at, s.sequences_at) \
-                 >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
+            "s.state = 'streaming' and s.complete_at >= s.looked_at \
+             and s.looked_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
         }
     };
     let since = if let Until::CaughtUp(at) = until {

@@ -2,12 +2,11 @@
 
 use super::ladder::{Ladder, Mode};
 use super::statement::Plan;
-use super::{Pending, poll};
+use super::{Pending, poll, truncation};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
 use crate::libpq::{Connection, pump};
-use crate::quote::qualified;
 use crate::relation::Counts;
 
 /// What a committed batch did.
@@ -69,7 +68,7 @@ pub fn run(
     source.batch(BEGIN_SOURCE)?;
     target.batch("begin")?;
     let mut outcome = Outcome::default();
-    let truncations = truncate(source, target, names, plans)?;
+    let truncations = truncation::replay(source, target, names, plans)?;
     // a column added before this snapshot would silently be left out: the plan knows nothing of it
     let concerned: Vec<u32> = plans
         .iter()
@@ -137,66 +136,4 @@ fn replay_table(
 
 fn unsigned(n: i64) -> u64 {
     u64::try_from(n).expect("a count is not negative")
-}
-
-/// Replays all truncations the snapshot shows, before any row: which tables, how often. One TRUNCATE for all of them, so
-/// that foreign keys among them do not matter; where another table still refers to one of them, its rows are deleted.
-fn truncate(
-    source: &mut Connection,
-    target: &mut Connection,
-    names: &Names,
-    plans: &[Plan],
-) -> Result<Vec<(u32, u64)>, Failure> {
-    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
-    let rows = source.query(
-        &format!(
-            "delete from {} where relation = any ($1::oid[]) returning relation::int8 as oid, schema, name",
-            names.truncation()
-        ),
-        &[Some(&crate::quote::array(&oids))],
-    )?;
-    let mut found: Vec<(u32, u64)> = Vec::new();
-    let mut members: Vec<String> = Vec::new();
-    for row in &rows {
-        let plan = plans
-            .iter()
-            .find(|p| p.oid == row.oid("oid"))
-            .expect("only planned tables were asked for");
-        let whole = row.text("schema") == plan.schema && row.text("name") == plan.name;
-        match found.iter_mut().find(|(oid, _)| *oid == plan.oid) {
-            Some((_, times)) => *times += u64::from(whole),
-            None => found.push((plan.oid, u64::from(whole))),
-        }
-        if whole {
-            members.push(plan.target.clone());
-        }
-    }
-    // a partition truncated on its own; TRUNCATE of the whole table notes its partitions too
-    for row in &rows {
-        let plan = plans
-            .iter()
-            .find(|p| p.oid == row.oid("oid"))
-            .expect("only planned tables were asked for");
-        if !members.contains(&plan.target) {
-            members.push(qualified(row.text("schema"), row.text("name")));
-        }
-    }
-    members.sort();
-    members.dedup();
-    if members.is_empty() {
-        return Ok(found);
-    }
-    target.batch("savepoint truncation")?;
-    match target.batch(&format!("truncate {}", members.join(", "))) {
-        Ok(()) => target.batch("release savepoint truncation")?,
-        Err(failure) if failure.sqlstate == "0A000" => {
-            let deletes: Vec<String> = members.iter().map(|m| format!("delete from {m}")).collect();
-            target.batch(&format!(
-                "rollback to savepoint truncation; {}",
-                deletes.join("; ")
-            ))?;
-        }
-        Err(failure) => return Err(failure.during("replaying TRUNCATE")),
-    }
-    Ok(found)
 }

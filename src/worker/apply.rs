@@ -16,7 +16,7 @@ use crate::pg::worker::{self, APPLY_CLASS};
 use crate::pg::{activity, latch, liveness, xact};
 use crate::relation;
 use crate::replay::{Ladder, Trouble};
-use crate::retry::{Backoff, Verdict, verdict};
+use crate::retry::{Backoff, Verdict, advised, verdict};
 use crate::subscription::{self, State, Subscription};
 
 /// A connected apply worker.
@@ -169,6 +169,7 @@ fn handle(
         if is_conflict(&failure) && memory.ladder.climb(oid) {
             return Ok(Next::Again);
         }
+        let failure = advised(failure, &subscription.name);
         xact::run(|| {
             relation::quarantine(id, oid, &failure);
             let subject = relation::by_oid(id, oid).map_or_else(|| oid.to_string(), |r| r.shown());

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::libpq::{Connection, Flow};
 use crate::pg::{activity, liveness, worker, xact};
 use crate::relation;
-use crate::retry::{Verdict, verdict};
+use crate::retry::{Verdict, advised, verdict};
 use crate::subscription::{self, State, Subscription};
 use crate::task::{self, Task};
 
@@ -151,8 +151,9 @@ fn give_back(subscription: &Subscription, task: &Task, failure: &Failure) -> Res
                 failure.hint.as_deref(),
             );
         } else {
-            relation::quarantine(subscription.id, task.source_oid, failure);
-            event::record_failure(&subscription.name, &shown, failure);
+            let failure = advised(failure.clone(), &subscription.name);
+            relation::quarantine(subscription.id, task.source_oid, &failure);
+            event::record_failure(&subscription.name, &shown, &failure);
         }
         Ok(())
     })

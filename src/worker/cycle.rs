@@ -8,6 +8,7 @@ mod streaming;
 use std::time::{Duration, Instant};
 
 use super::apply::{Memory, Session};
+use crate::capture::Watch;
 use crate::catalog::{self, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
@@ -37,6 +38,7 @@ struct Cycle<'a> {
     target: Vec<Table>,
     plans: Vec<Plan>,
     sequences: Sequences,
+    watch: Watch,
     recovered: bool,
 }
 
@@ -55,13 +57,11 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
             }
             cycle.supervise_copy()?;
         }
-        let busy = cycle.replay(memory)?;
-        if due(&mut round, ROUND) {
+        // when woken, somebody waits to be told that everything is there
+        if due(&mut round, ROUND) || woken {
             cycle.look_around(memory)?;
-        } else if woken {
-            // somebody waits to be told that everything is there
-            cycle.follow_sequences(memory)?;
         }
+        let busy = cycle.replay(memory)?;
         cycle.publish(memory, woken)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
@@ -107,6 +107,7 @@ impl<'a> Cycle<'a> {
             target,
             plans: Vec::new(),
             sequences: Sequences::default(),
+            watch: Watch::default(),
             recovered: false,
         };
         let subscription = &cycle.session.subscription;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::apply::Session;
-use crate::capture;
+use crate::capture::{self, Partition};
 use crate::catalog;
 use crate::drift;
 use crate::event::{self, Severity};
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::import::{self, Import};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
-use crate::retry::{Backoff, Verdict, verdict};
+use crate::retry::{Backoff, Verdict, advised, verdict};
 use crate::subscription::{self, State};
 use crate::table::Table;
 use crate::task;
@@ -198,12 +198,13 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
                 .find(|t| t.oid == relation.oid)
                 .ok_or_else(|| catalog::changed(&relation.shown()))?;
             match capture::install(&mut session.source, &session.names, table) {
-                Ok(()) => captured(session, relation)?,
+                Ok(partitions) => captured(session, relation, &partitions)?,
                 Err(failure) if is_lock_timeout(&failure) => {
                     let who = capture::blockers(&mut session.source, table.oid)?;
                     waiting = Some(busy(relation, &who));
                 }
                 Err(failure) if verdict(&failure) == Verdict::Quarantine => xact::run(|| {
+                    let failure = advised(failure.clone(), &session.subscription.name);
                     relation::quarantine(id, relation.oid, &failure);
                     event::record_failure(&session.subscription.name, &relation.shown(), &failure);
                     Ok(())
@@ -257,9 +258,16 @@ fn pause(id: i32, wait: Duration) -> Result<(), Failure> {
 }
 
 /// The table's next state and its chunks, in one transaction.
-fn captured(session: &Session, relation: &Relation) -> Result<(), Failure> {
+fn captured(
+    session: &Session,
+    relation: &Relation,
+    partitions: &[Partition],
+) -> Result<(), Failure> {
     let id = session.subscription.id;
     xact::run(|| {
+        for partition in partitions {
+            relation::add_partition(id, relation.oid, partition);
+        }
         if session.subscription.copy_data {
             task::plan(id, relation.oid, relation.bytes);
             relation::enter(id, relation.oid, relation::State::Copying);

@@ -1,24 +1,30 @@
-//! Every few seconds: sequences, and whether capture is still what it should be.
+//! Every few seconds, and when somebody waits: sequences, triggers, partitions.
 
 use super::Cycle;
-use crate::capture::{self, Gap};
+use crate::capture::{self, Partition, partition};
 use crate::event::{self, Severity};
+use crate::failure::Failure;
 use crate::meter;
 use crate::pg::xact;
-use crate::relation;
+use crate::relation::{self, Relation};
 use crate::replay::Trouble;
-use crate::table::Kind;
+use crate::retry::{Verdict, verdict};
+use crate::table::{Kind, Table, shown};
 use crate::worker::apply::Memory;
 
 impl Cycle<'_> {
-    /// Sequences, and whether capture is still what it should be.
+    /// Sequences, and whether capture is still what it should be. Before replay: what is found here goes into its deltas.
     pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
-        self.follow_sequences(memory)?;
-        self.look_at_capture()
+        let as_of = meter::now();
+        self.follow_sequences()?;
+        self.look_at_triggers()?;
+        if self.look_at_partitions()? {
+            memory.meter.looked(as_of);
+        }
+        Ok(())
     }
 
-    pub(super) fn follow_sequences(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
-        let as_of = meter::now();
+    fn follow_sequences(&mut self) -> Result<(), Trouble> {
         let session = &mut *self.session;
         let complaints = self
             .sequences
@@ -38,50 +44,106 @@ impl Cycle<'_> {
                 Ok(())
             })?;
         }
-        memory.meter.sequences(as_of);
         Ok(())
     }
 
-    fn look_at_capture(&mut self) -> Result<(), Trouble> {
-        let session = &mut *self.session;
-        let name = session.subscription.name.clone();
-        let watched: Vec<(u32, bool)> = self
-            .relations
+    /// Tables whose changes we want to hear of.
+    fn watched(&self) -> impl Iterator<Item = &Relation> {
+        self.relations
             .iter()
             .filter(|r| r.is_captured() && r.state != relation::State::Errored)
-            .map(|r| {
-                let partitioned = self
-                    .source
-                    .tables
-                    .iter()
-                    .any(|t| t.oid == r.oid && t.kind == Kind::Partitioned);
-                (r.oid, partitioned)
-            })
+    }
+
+    fn look_at_triggers(&mut self) -> Result<(), Trouble> {
+        let oids: Vec<u32> = self.watched().map(|r| r.oid).collect();
+        let session = &mut *self.session;
+        self.watch = capture::watch(&mut session.source, &session.names, &oids)?;
+        match self.watch.broken.first() {
+            None => Ok(()),
+            Some(oid) => Err(Trouble {
+                failure: capture::missed(
+                    "capture triggers on the source are dropped or disabled",
+                    &session.subscription.name,
+                ),
+                table: Some(*oid),
+            }),
+        }
+    }
+
+    /// Partitions that came or went. False if one could not be seen to, for somebody has it locked.
+    fn look_at_partitions(&mut self) -> Result<bool, Trouble> {
+        let id = self.id();
+        let watched: Vec<u32> = self.watched().map(|r| r.oid).collect();
+        let roots: Vec<Table> = self
+            .source
+            .tables
+            .iter()
+            .filter(|t| t.kind == Kind::Partitioned && watched.contains(&t.oid))
+            .cloned()
             .collect();
-        for gap in capture::gaps(&mut session.source, &session.names, &watched)? {
-            match gap {
-                Gap::Broken(oid) => {
-                    return Err(Trouble {
-                        failure: capture::missed(
-                            "capture triggers on the source are dropped or disabled",
-                            &name,
-                        ),
-                        table: Some(oid),
-                    });
+        if roots.is_empty() {
+            return Ok(true);
+        }
+        let known = xact::run(|| Ok(relation::partitions(id)))?;
+        let mut settled = true;
+        for root in &roots {
+            let known: Vec<&Partition> = known
+                .iter()
+                .filter(|(r, _)| *r == root.oid)
+                .map(|(_, p)| p)
+                .collect();
+            settled &= self
+                .look_at_partitions_of(root, &known)
+                .map_err(|failure| Trouble {
+                    failure,
+                    table: Some(root.oid),
+                })?;
+        }
+        Ok(settled)
+    }
+
+    fn look_at_partitions_of(
+        &mut self,
+        root: &Table,
+        known: &[&Partition],
+    ) -> Result<bool, Failure> {
+        let id = self.id();
+        let session = &mut *self.session;
+        let name = &session.subscription.name;
+        let source = &mut session.source;
+        let present = partition::of(source, root.oid)?;
+        let mut settled = true;
+        for new in &present {
+            let cared_for =
+                known.iter().any(|k| k.oid == new.oid) && self.watch.guarded.contains(&new.oid);
+            if cared_for {
+                continue;
+            }
+            match partition::arrived(source, &session.names, root, new) {
+                Ok(()) => xact::run(|| {
+                    relation::add_partition(id, root.oid, new);
+                    let message = format!("partition {} came", shown(&new.schema, &new.name));
+                    event::record(Severity::Info, name, &root.shown(), &message, None);
+                    Ok(())
+                })?,
+                Err(failure) if verdict(&failure) == Verdict::Retry && !failure.disconnected => {
+                    settled = false
                 }
-                Gap::Partition { root, schema, name } => {
-                    // tried again in the next round if the lock is not to be had now
-                    capture::install_on_partition(
-                        &mut session.source,
-                        &session.names,
-                        root,
-                        &schema,
-                        &name,
-                    )
-                    .ok();
-                }
+                Err(failure) => return Err(failure),
             }
         }
-        Ok(())
+        for old in known
+            .iter()
+            .filter(|k| !present.iter().any(|p| p.oid == k.oid))
+        {
+            partition::left(source, &session.names, root.oid, old)?;
+            xact::run(|| {
+                relation::remove_partition(id, old.oid);
+                let message = format!("partition {} left", shown(&old.schema, &old.name));
+                event::record(Severity::Info, name, &root.shown(), &message, None);
+                Ok(())
+            })?;
+        }
+        Ok(settled)
     }
 }

@@ -1,0 +1,126 @@
+//! Capture put on a table.
+
+use super::partition::{self, Partition};
+use super::{EVENTS, LOCK_TIMEOUT, Names};
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::quote::{self, ident};
+use crate::table::{Capture, Kind, Table};
+use crate::template::fill;
+
+/// Puts capture on one table; the partitions it then covers. Errors: 55P03 or 57014 when the lock was not to be had in time; nothing is changed then.
+pub fn install(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+) -> Result<Vec<Partition>, Failure> {
+    if is_installed(source, names, table)? {
+        return members(source, table);
+    }
+    let partitions = members(source, table)?;
+    let seconds = LOCK_TIMEOUT.as_secs();
+    let key: Vec<String> = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1))
+        .collect();
+    let segment = names.segment(table.oid);
+    let before = format!(
+        "begin; set local lock_timeout = '{seconds}s'; \
+         create table if not exists {segment} as select {} from {} with no data; \
+         alter table {segment} replica identity full; {}",
+        key.join(", "),
+        table.only(),
+        fill(
+            include_str!("../../sql/source/truncate_function.sql"),
+            &[
+                ("function_truncate", &names.function(table.oid, "_truncate")),
+                ("schema", &ident(&names.schema())),
+                ("oid", &table.oid.to_string()),
+            ],
+        ),
+    );
+    let locked = format!(
+        "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
+        table.only()
+    );
+    let triggers = format!(
+        "{}; {} commit",
+        triggers(names, table),
+        truncate_triggers(names, table, &partitions)
+    );
+    for step in [before, locked, triggers] {
+        if let Err(failure) = source.batch(&step) {
+            source.rollback();
+            return Err(failure.during(format_args!("installing capture on {}", table.shown())));
+        }
+    }
+    Ok(partitions)
+}
+
+fn triggers(names: &Names, table: &Table) -> String {
+    let key = |prefix: &str| {
+        table
+            .key
+            .iter()
+            .map(|k| format!("{prefix}.{}", ident(&k.name)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let file = match table.capture() {
+        Capture::Statement => include_str!("../../sql/source/capture_statement.sql"),
+        Capture::Row => include_str!("../../sql/source/capture_row.sql"),
+    };
+    let trigger = |event| ident(&names.trigger(event));
+    fill(
+        file,
+        &[
+            ("table", &table.qualified()),
+            ("segment", &names.segment(table.oid)),
+            ("insert", &trigger("insert")),
+            ("update", &trigger("update")),
+            ("delete", &trigger("delete")),
+            ("rekey", &trigger("rekey")),
+            ("truncate", &trigger("truncate")),
+            ("function", &names.function(table.oid, "")),
+            ("function_old", &names.function(table.oid, "_old")),
+            ("function_new", &names.function(table.oid, "_new")),
+            ("function_truncate", &names.function(table.oid, "_truncate")),
+            ("changed_key", &key("changed")),
+            ("old_key", &key("old")),
+            ("new_key", &key("new")),
+            ("old_row", &format!("row({})::record", key("old"))),
+            ("new_row", &format!("row({})::record", key("new"))),
+        ],
+    )
+}
+
+/// For a row-captured table: on the table itself and, unlike row triggers, on each partition.
+fn truncate_triggers(names: &Names, table: &Table, partitions: &[Partition]) -> String {
+    if table.capture() == Capture::Statement {
+        return String::new();
+    }
+    std::iter::once(table.qualified())
+        .chain(partitions.iter().map(Partition::qualified))
+        .map(|member| partition::truncate_trigger(names, table.oid, &member))
+        .collect()
+}
+
+fn members(source: &mut Connection, table: &Table) -> Result<Vec<Partition>, Failure> {
+    match table.kind {
+        Kind::Partitioned => partition::of(source, table.oid),
+        Kind::Ordinary | Kind::Foreign => Ok(Vec::new()),
+    }
+}
+
+fn is_installed(source: &mut Connection, names: &Names, table: &Table) -> Result<bool, Failure> {
+    let rows = source.query(
+        "select count(*) as n from pg_trigger where tgrelid = $1::oid and tgname = any ($2::text[])",
+        &[
+            Some(&table.oid.to_string()),
+            Some(&quote::array(&EVENTS.map(|event| names.trigger(event)))),
+        ],
+    )?;
+    Ok(rows[0].int("n") == EVENTS.len() as i64)
+}

@@ -1,0 +1,128 @@
+//! Partitions come and go while a migration runs. Row triggers follow by themselves; what does not is mended here by the
+//! same means as everything else, deltas and truncations, so that replay makes the target equal.
+
+use super::{LOCK_TIMEOUT, Names};
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::quote::{ident, literal, qualified};
+use crate::table::Table;
+use crate::template::fill;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// holds rows itself: is not partitioned further
+    pub leaf: bool,
+}
+
+impl Partition {
+    pub fn qualified(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+}
+
+/// All partitions below a partitioned table, at any depth.
+pub fn of(source: &mut Connection, root: u32) -> Result<Vec<Partition>, Failure> {
+    let rows = source.query(
+        include_str!("../../sql/source/partitions.sql"),
+        &[Some(&root.to_string())],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| Partition {
+            oid: row.oid("oid"),
+            schema: row.string("schema"),
+            name: row.string("name"),
+            leaf: row.flag("leaf"),
+        })
+        .collect())
+}
+
+/// The statements that put the TRUNCATE trigger of `root` on it or on one of its partitions.
+pub fn truncate_trigger(names: &Names, root: u32, member: &str) -> String {
+    fill(
+        include_str!("../../sql/source/truncate_trigger.sql"),
+        &[
+            ("table", member),
+            ("truncate", &ident(&names.trigger("truncate"))),
+            ("function_truncate", &names.function(root, "_truncate")),
+        ],
+    )
+}
+
+/// A partition that was created or attached later. What happened to it before its TRUNCATE trigger, and the rows it
+/// brought along, nobody captured: its counterpart is to be emptied and filled again. Errors: 55P03 or 57014 when the lock
+/// was not to be had in time; nothing is changed then.
+pub fn arrived(
+    source: &mut Connection,
+    names: &Names,
+    root: &Table,
+    partition: &Partition,
+) -> Result<(), Failure> {
+    let seconds = LOCK_TIMEOUT.as_secs();
+    let member = partition.qualified();
+    let trigger = ident(&names.trigger("truncate"));
+    let there = !source
+        .query(
+            "select 1 from pg_trigger where tgrelid = $1::oid and tgname = $2",
+            &[
+                Some(&partition.oid.to_string()),
+                Some(&names.trigger("truncate")),
+            ],
+        )?
+        .is_empty();
+    let drop = if there {
+        format!("drop trigger {trigger} on {member};")
+    } else {
+        String::new()
+    };
+    let mut sql = format!(
+        "begin; set local lock_timeout = '{seconds}s'; {drop} {};",
+        truncate_trigger(names, root.oid, &member)
+    );
+    if partition.leaf {
+        let key: Vec<String> = root.key.iter().map(|k| ident(&k.name)).collect();
+        sql.push_str(&truncation(names, root.oid, partition));
+        sql.push_str(&format!(
+            "insert into {} select {} from only {member};",
+            names.segment(root.oid),
+            key.join(", ")
+        ));
+    }
+    in_transaction(source, &sql)
+}
+
+/// A partition that was dropped or detached: its rows are no longer in the table.
+pub fn left(
+    source: &mut Connection,
+    names: &Names,
+    root: u32,
+    partition: &Partition,
+) -> Result<(), Failure> {
+    if !partition.leaf {
+        return Ok(());
+    }
+    in_transaction(
+        source,
+        &format!("begin; {}", truncation(names, root, partition)),
+    )
+}
+
+fn truncation(names: &Names, root: u32, partition: &Partition) -> String {
+    format!(
+        "insert into {} (relation, schema, name) values ({root}, {}, {});",
+        names.truncation(),
+        literal(&partition.schema),
+        literal(&partition.name)
+    )
+}
+
+fn in_transaction(source: &mut Connection, sql: &str) -> Result<(), Failure> {
+    let result = source.batch(&format!("{sql} commit"));
+    if result.is_err() {
+        source.rollback();
+    }
+    result
+}

@@ -1,0 +1,54 @@
+//! Capture taken off again.
+
+use super::{LOCK_TIMEOUT, Names};
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::quote::{ident, qualified};
+
+/// Tables that carry our triggers: oid, schema, name and trigger names, partitions' clones left out.
+pub fn triggers_by_table(
+    source: &mut Connection,
+    names: &Names,
+) -> Result<Vec<(u32, String, Vec<String>)>, Failure> {
+    let rows = source.query(
+        include_str!("../../sql/source/triggers.sql"),
+        &[Some(&names.schema())],
+    )?;
+    let mut tables: Vec<(u32, String, Vec<String>)> = Vec::new();
+    for row in rows.iter().filter(|row| !row.flag("inherited")) {
+        let oid = row.oid("oid");
+        match tables.last_mut() {
+            Some((last, _, triggers)) if *last == oid => triggers.push(row.string("trigger")),
+            _ => tables.push((
+                oid,
+                qualified(row.text("schema"), row.text("name")),
+                vec![row.string("trigger")],
+            )),
+        }
+    }
+    Ok(tables)
+}
+
+/// Removes our triggers from one table. Errors: 55P03 when the lock was not to be had in time; nothing is changed then.
+pub fn remove(source: &mut Connection, table: &str, triggers: &[String]) -> Result<(), Failure> {
+    let seconds = LOCK_TIMEOUT.as_secs();
+    let drops: String = triggers
+        .iter()
+        .map(|t| format!("drop trigger if exists {} on {table}; ", ident(t)))
+        .collect();
+    let result = source.batch(&format!(
+        "begin; set local lock_timeout = '{seconds}s'; set local statement_timeout = '{seconds}s'; {drops} commit"
+    ));
+    if result.is_err() {
+        source.rollback();
+    }
+    result
+}
+
+/// Drops our schema on the source; no user table is locked by it, its triggers are gone already.
+pub fn drop_schema(source: &mut Connection, names: &Names) -> Result<(), Failure> {
+    source.batch(&format!(
+        "drop schema if exists {} cascade",
+        ident(&names.schema())
+    ))
+}

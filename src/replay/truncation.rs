@@ -1,0 +1,111 @@
+//! Truncations: the first thing a batch replays, always all that its snapshot shows, so that no row replayed before or
+//! after one is lost to it.
+
+use super::batch::Trouble;
+use super::statement::Plan;
+use crate::capture::Names;
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::quote::{self, qualified};
+
+/// A table or partition to be emptied on the target.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Emptied {
+    statement_name: String,
+    table: u32,
+    partition: bool,
+}
+
+/// Replays them: which tables, how often.
+pub fn replay(
+    source: &mut Connection,
+    target: &mut Connection,
+    names: &Names,
+    plans: &[Plan],
+) -> Result<Vec<(u32, u64)>, Trouble> {
+    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
+    let rows = source.query(
+        &format!(
+            "delete from {} where relation = any ($1::oid[]) returning relation::int8 as oid, schema, name",
+            names.truncation()
+        ),
+        &[Some(&quote::array(&oids))],
+    )?;
+    let mut times: Vec<(u32, u64)> = Vec::new();
+    let mut emptied: Vec<Emptied> = Vec::new();
+    for row in &rows {
+        let plan = plans
+            .iter()
+            .find(|p| p.oid == row.oid("oid"))
+            .expect("only planned tables were asked for");
+        let whole = row.text("schema") == plan.schema && row.text("name") == plan.name;
+        match times.iter_mut().find(|(oid, _)| *oid == plan.oid) {
+            Some((_, n)) => *n += u64::from(whole),
+            None => times.push((plan.oid, u64::from(whole))),
+        }
+        let statement_name = if whole {
+            plan.target.clone()
+        } else {
+            qualified(row.text("schema"), row.text("name"))
+        };
+        emptied.push(Emptied {
+            statement_name,
+            table: plan.oid,
+            partition: !whole,
+        });
+    }
+    // TRUNCATE of a whole table notes its partitions too, which the target need not have
+    let whole: Vec<u32> = emptied
+        .iter()
+        .filter(|e| !e.partition)
+        .map(|e| e.table)
+        .collect();
+    emptied.retain(|e| !(e.partition && whole.contains(&e.table)));
+    emptied.sort();
+    emptied.dedup();
+    empty(target, &emptied)?;
+    Ok(times)
+}
+
+/// One TRUNCATE for all, so that foreign keys among them do not matter. Where the target refuses (another table refers to
+/// one of them, a partition is not there), each is emptied by DELETE, and who fails is known.
+fn empty(target: &mut Connection, emptied: &[Emptied]) -> Result<(), Trouble> {
+    if emptied.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<&str> = emptied.iter().map(|e| e.statement_name.as_str()).collect();
+    target.batch("savepoint truncation")?;
+    match target.batch(&format!("truncate {}", list.join(", "))) {
+        Ok(()) => {
+            target.batch("release savepoint truncation")?;
+            Ok(())
+        }
+        Err(failure)
+            if failure.sqlstate.starts_with("0A") || failure.sqlstate.starts_with("42") =>
+        {
+            target.batch("rollback to savepoint truncation")?;
+            for one in emptied {
+                target
+                    .batch(&format!("delete from {}", one.statement_name))
+                    .map_err(|failure| Trouble {
+                        failure: explained(failure, one),
+                        table: Some(one.table),
+                    })?;
+            }
+            Ok(())
+        }
+        Err(failure) => Err(failure.during("replaying TRUNCATE").into()),
+    }
+}
+
+fn explained(failure: Failure, one: &Emptied) -> Failure {
+    let failure = failure.during(format_args!("emptying {}", one.statement_name));
+    if failure.sqlstate != "42P01" || !one.partition {
+        return failure;
+    }
+    failure.hint(format!(
+        "The partition {} is or was on the source: make it on the target too, as it is there (and drop it again, if it is \
+         gone there, after the next batch); then SELECT repl_resume().",
+        one.statement_name
+    ))
+}

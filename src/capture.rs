@@ -5,11 +5,13 @@
 //! CREATE TRIGGER takes (SHARE ROW EXCLUSIVE) waits out the transactions that have already written to the table.
 
 mod gap;
+mod holder;
 mod install;
 pub mod partition;
 mod removal;
 
 pub use gap::{Watch, watch};
+pub use holder::{Purpose, holders};
 pub use install::install;
 pub use partition::Partition;
 pub use removal::{drop_schema, remove, triggers_by_table};
@@ -128,17 +130,4 @@ pub fn missed(what: &str, subscription: &str) -> Failure {
         "The target can no longer be brought up to date. SELECT repl_stop('{subscription}'), empty the target's tables \
          and start again."
     ))
-}
-
-/// Who stands in the way of locking a table, in words; empty when nobody does any more or it is not for us to see.
-pub fn blockers(source: &mut Connection, oid: u32) -> Result<String, Failure> {
-    let rows = source.query(
-        include_str!("../sql/source/blockers.sql"),
-        &[Some(&oid.to_string())],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| row.text("who"))
-        .collect::<Vec<_>>()
-        .join("; "))
 }

@@ -71,10 +71,7 @@ fn dump_and_restore(
             .iter()
             .map(|t| format!("--exclude-table={}", t.qualified())),
     );
-    arguments.push(format!(
-        "--dbname={}",
-        import.source.with("application_name", import.title).shown()
-    ));
+    arguments.push(format!("--dbname={}", session(import.source, import.title)));
     let done = program::run(&pg_dump, &arguments, &import.source.environment(), dump)?;
     if !done.status.success() {
         return Err(Failure::new("58000", format!("pg_dump failed: {}", done.stderr.trim().replace('\n', " ")))
@@ -91,10 +88,7 @@ fn dump_and_restore(
         "--no-privileges".to_owned(),
         "--no-password".to_owned(),
         format!("--use-list={}", path(list)),
-        format!(
-            "--dbname={}",
-            import.target.with("application_name", import.title).shown()
-        ),
+        format!("--dbname={}", session(import.target, import.title)),
         path(dump),
     ];
     let done = program::run(&pg_restore, &arguments, &import.target.environment(), list)?;
@@ -112,4 +106,16 @@ fn dump_and_restore(
         ));
     }
     Ok(failed)
+}
+
+/// A connection string for a client program, with what a role's or database's settings must not impose on it.
+fn session(info: &Conninfo, title: &str) -> String {
+    let own =
+        "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed";
+    let options = info
+        .get("options")
+        .map_or_else(|| own.to_owned(), |theirs| format!("{theirs} {own}"));
+    info.with("application_name", title)
+        .with("options", &options)
+        .shown()
 }

@@ -15,6 +15,7 @@ use crate::capture::Partition;
 use crate::failure::Failure;
 use crate::pg::spi;
 use crate::quote;
+use crate::retry::MISSED;
 use crate::row::Row;
 use crate::table::{self, Table};
 
@@ -160,14 +161,24 @@ pub fn quarantine(subscription: i32, oid: u32, failure: &Failure) {
     );
 }
 
-/// Lets every stopped table of a subscription try again from where it stopped; how many there were.
+/// Lets the stopped tables of a subscription try again from where they stopped; how many. Not those whose changes were
+/// missed: trying again would make them look right.
 pub fn forgive(subscription: i32) -> u64 {
     spi::update(
         "update decamp.relation \
          set state = errored_from, errored_from = null, error = null, error_sqlstate = null, hint = null \
-         where subscription_id = $1::int4 and state = 'errored'",
-        &[Some(&subscription.to_string())],
+         where subscription_id = $1::int4 and state = 'errored' and error_sqlstate <> $2",
+        &[Some(&subscription.to_string()), Some(MISSED)],
     )
+}
+
+/// How many tables stopped because changes were not captured.
+pub fn with_missed_changes(subscription: i32) -> i64 {
+    spi::read(
+        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2",
+        &[Some(&subscription.to_string()), Some(MISSED)],
+    )[0]
+    .int("n")
 }
 
 /// What a batch did to a table.

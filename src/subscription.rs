@@ -15,6 +15,7 @@ use crate::libpq::Conninfo;
 use crate::meter::Reading;
 use crate::pg::{server, spi};
 use crate::quote;
+use crate::retry::MISSED;
 use crate::row::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +272,12 @@ pub fn forgive(id: i32) {
         &[Some(&id.to_string())],
     );
     clear_failure(id);
+}
+
+/// Whether it stopped because changes were not captured.
+pub fn has_missed_changes(id: i32) -> bool {
+    let sql = "select 1 from decamp.subscription where id = $1::int4 and error_sqlstate = $2";
+    !spi::read(sql, &[Some(&id.to_string()), Some(MISSED)]).is_empty()
 }
 
 /// The failure noted last and not yet cleared.

@@ -60,10 +60,13 @@ fn resume(name: Option<&str>) -> Result<String, Failure> {
 fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     let Subscription { id, name, .. } = subscription;
     let stopped = subscription.state == State::Errored;
+    if stopped && subscription::has_missed_changes(*id) {
+        return Ok(format!(
+            "subscription \"{name}\" cannot go on: changes were missed, see repl_status"
+        ));
+    }
+    let uncaptured = relation::of(*id).iter().any(|r| !r.is_captured());
     let forgiven = relation::forgive(*id);
-    let uncaptured = relation::of(*id)
-        .iter()
-        .any(|r| r.state == relation::State::Init);
     if uncaptured
         && matches!(
             subscription.state,
@@ -92,6 +95,12 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
         worker::start(Kind::Apply, server::database_oid(), *id, name)?;
     }
     event::record(Severity::Info, name, "subscription", "resumed", None);
+    let lost = relation::with_missed_changes(*id);
+    if lost > 0 {
+        return Ok(format!(
+            "subscription \"{name}\" resumed, but {lost} tables cannot go on: changes were missed, see repl_tables"
+        ));
+    }
     Ok(match forgiven {
         0 => format!("subscription \"{name}\" resumed"),
         n => format!("subscription \"{name}\" resumed, {n} stopped tables try again"),

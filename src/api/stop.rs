@@ -7,7 +7,7 @@ use pgrx::{default, pg_extern, search_path};
 
 use super::argument;
 use crate::applied;
-use crate::capture::{self, Names};
+use crate::capture::{self, Names, Purpose};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
@@ -165,7 +165,7 @@ fn remove_patiently(
             return Err(failure);
         }
         if Instant::now() >= deadline {
-            let who = capture::blockers(source, oid)?;
+            let who = capture::holders(source, oid, Purpose::Remove)?;
             return Err(Failure::new(
                 "55P03",
                 format!("cannot lock {table} to drop its capture triggers"),

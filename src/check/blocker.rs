@@ -12,8 +12,11 @@ const PATIENCE_SECONDS: i64 = 60;
 
 pub fn check(scope: &Scope, source: &mut Side, findings: &mut Findings) {
     let family = scope.family();
-    let sql = include_str!("../../sql/check/holders.sql");
-    let Some(rows) = source.look.rows(findings, "locks", sql, &[Some(&family)]) else {
+    let sql = include_str!("../../sql/source/holders.sql");
+    let Some(rows) = source
+        .look
+        .rows(findings, "locks", sql, &[Some(&family), Some("false")])
+    else {
         return;
     };
     let mark = findings.mark();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::apply::Session;
-use crate::capture::{self, Partition};
+use crate::capture::{self, Partition, Purpose};
 use crate::catalog;
 use crate::drift;
 use crate::event::{self, Severity};
@@ -200,7 +200,7 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
             match capture::install(&mut session.source, &session.names, table) {
                 Ok(partitions) => captured(session, relation, &partitions)?,
                 Err(failure) if is_lock_timeout(&failure) => {
-                    let who = capture::blockers(&mut session.source, table.oid)?;
+                    let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
                     waiting = Some(busy(relation, &who));
                 }
                 Err(failure) if verdict(&failure) == Verdict::Quarantine => xact::run(|| {

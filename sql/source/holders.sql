@@ -1,5 +1,5 @@
--- Who holds locks that the installation of triggers has to wait for. Source, PostgreSQL 10 or later.
--- $1: oids of the tables.
+-- Who holds locks that the installation of triggers has to wait for, or, to drop them, any locks. PostgreSQL 10 or later.
+-- $1: oids of the tables; $2: whether every lock counts.
 -- Returns pid (null: a prepared transaction, then gid is its name), user, application, age (of the transaction, seconds;
 -- null if hidden), wraparound (an anti-wraparound vacuum), hidden (our role may not see what it does), tables (how many),
 -- example (one of them). Never the statement.
@@ -10,8 +10,8 @@ with held as (
     from pg_catalog.pg_locks l
     where l.locktype = 'relation' and l.granted and l.relation = any ($1::oid[])
       and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
-      and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
-                     'ExclusiveLock', 'AccessExclusiveLock')
+      and ($2::bool or l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                                  'ExclusiveLock', 'AccessExclusiveLock'))
       and l.pid is distinct from pg_catalog.pg_backend_pid()
     group by l.pid, l.virtualtransaction
 )

@@ -274,6 +274,15 @@ pub fn forgive(id: i32) {
     clear_failure(id);
 }
 
+/// A table had stopped before it was captured: the worker is to go back for it, if it was past that.
+pub fn go_back_to_installing(id: i32) {
+    spi::update(
+        "update decamp.subscription set state = 'installing', state_since = pg_catalog.clock_timestamp() \
+         where id = $1::int4 and state in ('copying', 'catchup', 'streaming')",
+        &[Some(&id.to_string())],
+    );
+}
+
 /// Whether it stopped because changes were not captured.
 pub fn has_missed_changes(id: i32) -> bool {
     let sql = "select 1 from decamp.subscription where id = $1::int4 and error_sqlstate = $2";

@@ -67,17 +67,11 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     }
     let uncaptured = relation::of(*id).iter().any(|r| !r.is_captured());
     let forgiven = relation::forgive(*id);
-    if uncaptured
-        && matches!(
-            subscription.state,
-            State::Copying | State::Catchup | State::Streaming
-        )
-    {
-        // a table that stopped before it was captured: the worker goes back for it
-        subscription.clone().enter(State::Installing);
-    }
     if stopped {
         subscription::forgive(*id);
+    }
+    if uncaptured {
+        subscription::go_back_to_installing(*id);
     }
     if !subscription.enabled {
         spi::update(

@@ -57,6 +57,9 @@ create table decamp.subscription (
         check (state in ('starting', 'importing', 'installing', 'copying', 'catchup', 'streaming', 'errored'))
 );
 
+-- no policy: only superusers (and roles with BYPASSRLS) read connection strings, not members of pg_read_all_data
+alter table decamp.subscription enable row level security;
+
 comment on table decamp.subscription is 'one source database flowing into one target: what repl_start makes';
 comment on column decamp.subscription.uuid is 'also in table origin of the schema on the source: whose deltas they are';
 comment on column decamp.subscription.owner is 'role that called repl_start; the target''s default role';

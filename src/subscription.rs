@@ -274,11 +274,16 @@ pub fn forgive(id: i32) {
     clear_failure(id);
 }
 
-/// A table had stopped before it was captured: the worker is to go back for it, if it was past that.
-pub fn go_back_to_installing(id: i32) {
+/// Tables that stopped before they were captured or copied may try again: the worker is to go back for them if it was past
+/// that.
+pub fn go_back_for_tables(id: i32) {
     spi::update(
-        "update decamp.subscription set state = 'installing', state_since = pg_catalog.clock_timestamp() \
-         where id = $1::int4 and state in ('copying', 'catchup', 'streaming')",
+        "with behind as ( \
+             select case when bool_or(r.state = 'init') then 'installing' else 'copying' end as state, count(*) as tables \
+             from decamp.relation r where r.subscription_id = $1::int4 and r.state in ('init', 'copying')) \
+         update decamp.subscription s set state = behind.state, state_since = pg_catalog.clock_timestamp() \
+         from behind \
+         where s.id = $1::int4 and s.state in ('copying', 'catchup', 'streaming') and behind.tables > 0 and behind.state <> s.state",
         &[Some(&id.to_string())],
     );
 }

@@ -65,14 +65,11 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
             "subscription \"{name}\" cannot go on: changes were missed, see repl_status"
         ));
     }
-    let uncaptured = relation::of(*id).iter().any(|r| !r.is_captured());
     let forgiven = relation::forgive(*id);
     if stopped {
         subscription::forgive(*id);
     }
-    if uncaptured {
-        subscription::go_back_to_installing(*id);
-    }
+    subscription::go_back_for_tables(*id);
     if !subscription.enabled {
         spi::update(
             "update decamp.subscription set enabled = true where id = $1::int4",

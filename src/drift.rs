@@ -97,7 +97,7 @@ pub fn same_key(source: &Table, target: &Table) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Column, KeyColumn};
+    use crate::table::Column;
 
     fn column(name: &str, type_name: &str) -> Column {
         Column {
@@ -113,25 +113,8 @@ mod tests {
 
     fn table(columns: Vec<Column>) -> Table {
         Table {
-            oid: 1,
-            schema: "public".into(),
-            name: "t".into(),
-            kind: Kind::Ordinary,
-            unlogged: false,
-            root: None,
-            inherits: false,
-            owned: true,
-            owner: "app".into(),
-            selectable: true,
-            row_security: false,
-            bytes: 0,
-            rows_estimate: 0,
             columns,
-            key: vec![KeyColumn {
-                name: "id".into(),
-                equality: "operator(pg_catalog.=)".into(),
-            }],
-            deferrable_key: false,
+            ..Table::sample()
         }
     }
 

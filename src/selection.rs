@@ -117,29 +117,13 @@ pub fn select<'a>(tables: &'a [Table], choice: &Choice) -> Selection<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::KeyColumn;
 
     fn table(oid: u32, schema: &str, name: &str) -> Table {
         Table {
             oid,
             schema: schema.into(),
             name: name.into(),
-            kind: Kind::Ordinary,
-            unlogged: false,
-            root: None,
-            inherits: false,
-            owned: true,
-            owner: "app".into(),
-            selectable: true,
-            row_security: false,
-            bytes: 0,
-            rows_estimate: 0,
-            columns: Vec::new(),
-            key: vec![KeyColumn {
-                name: "id".into(),
-                equality: "operator(pg_catalog.=)".into(),
-            }],
-            deferrable_key: false,
+            ..Table::sample()
         }
     }
 

@@ -122,3 +122,31 @@ pub fn shown(schema: &str, name: &str) -> String {
     };
     format!("{}.{}", part(schema), part(name))
 }
+
+#[cfg(test)]
+impl Table {
+    /// An ordinary table `public.t` with the key column `id`, for tests to change.
+    pub fn sample() -> Self {
+        Self {
+            oid: 1,
+            schema: "public".into(),
+            name: "t".into(),
+            kind: Kind::Ordinary,
+            unlogged: false,
+            root: None,
+            inherits: false,
+            owned: true,
+            owner: "app".into(),
+            selectable: true,
+            row_security: false,
+            bytes: 0,
+            rows_estimate: 0,
+            columns: Vec::new(),
+            key: vec![KeyColumn {
+                name: "id".into(),
+                equality: "operator(pg_catalog.=)".into(),
+            }],
+            deferrable_key: false,
+        }
+    }
+}

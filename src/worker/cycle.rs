@@ -7,6 +7,7 @@ mod streaming;
 
 use std::time::{Duration, Instant};
 
+use self::streaming::Found;
 use super::apply::{Memory, Session};
 use crate::capture::Watch;
 use crate::catalog::{self, Snapshot};
@@ -61,16 +62,16 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         if due(&mut round, ROUND) || woken {
             cycle.look_around(memory)?;
         }
-        let busy = cycle.replay(memory)?;
+        let found = cycle.replay(memory)?;
         cycle.publish(memory, woken)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
         }
-        wait = if busy {
-            Duration::ZERO
-        } else {
-            (wait * 2).clamp(SHORTEST_WAIT, SECOND)
+        wait = match found {
+            Found::More => Duration::ZERO,
+            Found::Something => SHORTEST_WAIT,
+            Found::Nothing => (wait * 2).clamp(SHORTEST_WAIT, SECOND),
         };
         woken = if wait.is_zero() {
             latch::check_for_interrupts();

@@ -11,9 +11,19 @@ use crate::replay::{self, Trouble};
 use crate::subscription::State;
 use crate::worker::apply::Memory;
 
+/// What there was to replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    /// and it is replayed
+    Something,
+    /// and there is more
+    More,
+}
+
 impl Cycle<'_> {
-    /// One poll, and a batch if there is anything. Returns whether there is more to do at once.
-    pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<bool, Trouble> {
+    /// One poll, and a batch if there is anything.
+    pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<Found, Trouble> {
         let as_of = meter::now();
         let session = &mut *self.session;
         let mut pending = replay::poll(&mut session.source, &session.names, &self.plans)?;
@@ -21,12 +31,11 @@ impl Cycle<'_> {
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
         let left_out = pending.oids.iter().any(&shunned);
         pending.oids.retain(|oid| !shunned(oid));
-        if pending.is_empty() && left_out {
-            return Ok(false);
-        }
         if pending.is_empty() {
-            self.completed(memory, as_of)?;
-            return Ok(false);
+            if !left_out {
+                self.completed(memory, as_of)?;
+            }
+            return Ok(Found::Nothing);
         }
         let as_of = meter::now();
         let outcome = replay::run(
@@ -54,7 +63,11 @@ impl Cycle<'_> {
         if outcome.complete {
             self.completed(memory, as_of)?;
         }
-        Ok(!outcome.complete && !left_out)
+        Ok(if outcome.complete || left_out {
+            Found::Something
+        } else {
+            Found::More
+        })
     }
 
     /// Everything that was visible at `as_of` is on the target.

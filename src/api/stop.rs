@@ -135,6 +135,7 @@ fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
     if !capture::own(&mut source, &names, &subscription.uuid)? {
         return Ok(0);
     }
+    lock_patiently(&mut source, subscription)?;
     let tables = capture::triggers_by_table(&mut source, &names).map_err(way_out)?;
     // partitions carry only a TRUNCATE trigger of their own
     let count = tables
@@ -146,6 +147,28 @@ fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
     }
     capture::drop_schema(&mut source, &names).map_err(way_out)?;
     Ok(count)
+}
+
+/// The source may take a moment to notice that our worker is gone; a copy of this database that streams from there keeps
+/// its lock, and is not to lose its capture.
+fn lock_patiently(source: &mut Connection, subscription: &Subscription) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        match capture::lock_origin(source, &subscription.uuid) {
+            Ok(()) => return Ok(()),
+            Err(failure) if failure.disconnected => return Err(failure),
+            Err(_) if Instant::now() < deadline => {}
+            Err(failure) => {
+                return Err(failure.hint(format!(
+                    "If another database has taken this subscription over, a copy of this one for instance, then forget it \
+                     here without touching the source: SELECT repl_stop('{}', drop_source_objects => false); else call \
+                     repl_stop again in a minute.",
+                    subscription.name
+                )));
+            }
+        }
+        latch::wait(Duration::from_millis(200));
+    }
 }
 
 fn remove_patiently(

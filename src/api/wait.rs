@@ -76,7 +76,7 @@ fn duration(interval: &Interval) -> Result<Duration, Failure> {
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A worker that is being restarted is away for a moment.
-const PATIENCE_WITHOUT_WORKER: Duration = Duration::from_secs(10);
+const PATIENCE_WITHOUT_WORKER: Duration = Duration::from_secs(15);
 
 fn wait(name: &str, until: Until, timeout: Option<Duration>) -> Result<String, Failure> {
     let began = Instant::now();

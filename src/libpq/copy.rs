@@ -28,10 +28,11 @@ pub fn pump(
     from.begin_copy(out_sql, ExecStatusType::PGRES_COPY_OUT)?;
     to.begin_copy(in_sql, ExecStatusType::PGRES_COPY_IN)?;
     let mut flow = Flow::default();
+    let mut unflushed = 0;
     while let Some(row) = from.next_row()? {
         flow.rows += 1;
         flow.bytes += row.len() as u64;
-        to.put(row.bytes())?;
+        to.put(row.bytes(), &mut unflushed)?;
         progress(flow);
     }
     to.end_copy()?;
@@ -92,27 +93,25 @@ impl Connection {
         }
     }
 
-    /// Sends bytes of a COPY FROM STDIN. An error of the server shows up here or in `end_copy`.
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Sends bytes of a COPY FROM STDIN. libpq sends full blocks by itself and keeps what the server does not take yet, so
+    /// now and then we wait until it has. An error of the server shows up here or in `end_copy`.
+    fn put(&mut self, bytes: &[u8], unflushed: &mut usize) -> Result<(), Failure> {
+        const FLUSH_EVERY: usize = 64 << 10;
+        let len = i32::try_from(bytes.len()).expect("libpq's own row length is an int");
         loop {
-            let len = i32::try_from(bytes.len()).expect("libpq's own row length is an int");
             // SAFETY: the bytes outlive the call, libpq copies them.
             match unsafe { pq_sys::PQputCopyData(self.raw.ptr(), bytes.as_ptr().cast(), len) } {
-                1 => return self.flush_some(),
+                1 => break,
                 0 => self.flush()?,
                 _ => return Err(self.last_answer().err().unwrap_or_else(|| self.lost())),
             }
         }
-    }
-
-    /// Tries to send without waiting as long as the server keeps up; waits when it does not.
-    fn flush_some(&mut self) -> Result<(), Failure> {
-        // SAFETY: a live connection in non-blocking mode.
-        match unsafe { pq_sys::PQflush(self.raw.ptr()) } {
-            0 => Ok(()),
-            1 => self.flush(),
-            _ => Err(self.lost()),
+        *unflushed += bytes.len();
+        if *unflushed >= FLUSH_EVERY {
+            *unflushed = 0;
+            self.flush()?;
         }
+        Ok(())
     }
 
     /// Ends a COPY FROM STDIN; the rows the server took.

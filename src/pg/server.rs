@@ -103,6 +103,33 @@ pub fn database_exists(oid: u32) -> bool {
         .any(|version| version.path().join(format!("{oid}/PG_VERSION")).exists())
 }
 
+/// The databases a worker may connect to: no templates, none whose DROP was interrupted. Reads the shared catalog itself,
+/// as the server's own launchers do: a process connected to no database has no SQL. Needs a transaction.
+pub fn connectable_databases() -> Vec<u32> {
+    let mut found = Vec::new();
+    // SAFETY: a catalog scan inside a transaction, opened and closed in pairs (an ERROR ends the launcher, which releases
+    // everything); pg_database's fixed-width part, all that is read, is never NULL.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as i32;
+        let catalog = pg_sys::table_open(pg_sys::DatabaseRelationId, lock);
+        let scan = pg_sys::table_beginscan_catalog(catalog, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let database = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+            // -2: DATCONNLIMIT_INVALID_DB of catalog/pg_database.h
+            if database.datallowconn && !database.datistemplate && database.datconnlimit != -2 {
+                found.push(database.oid.to_u32());
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(catalog, lock);
+    }
+    found
+}
+
 /// Ends this process cleanly. 0: the postmaster forgets a worker; 1: it starts the worker again after its restart time.
 #[allow(
     unreachable_code,

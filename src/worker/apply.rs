@@ -13,7 +13,7 @@ use crate::failure::{Failure, Origin};
 use crate::libpq::Connection;
 use crate::meter::Meter;
 use crate::pg::worker::{self, APPLY_CLASS};
-use crate::pg::{activity, latch, liveness, xact};
+use crate::pg::{activity, latch, liveness, report, xact};
 use crate::relation;
 use crate::replay::{Ladder, Trouble};
 use crate::retry::{Backoff, Verdict, advised, verdict};
@@ -81,6 +81,7 @@ pub fn live(id: i32) -> Result<(), Failure> {
     };
     liveness::watch(extension, move || heartbeat(id));
     if !worker::claim(APPLY_CLASS, id, Duration::from_secs(10)) {
+        report::log(&format!("subscription {id} has its apply worker already"));
         return Ok(());
     }
     let mut memory = Memory::default();

@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::pg::worker::{self, Kind};
-use crate::pg::{latch, liveness, server, spi, xact};
+use crate::pg::{latch, liveness, server, xact};
 use crate::subscription::{self, State};
 
 /// Run by the launcher, which is connected to no database. Waits for a free worker slot where there is none.
 pub fn start_scouts() {
-    let databases: Vec<u32> = xact::run(|| {
-        Ok(spi::read(
-            "select oid::int8 as oid from pg_catalog.pg_database where datallowconn and not datistemplate order by oid",
-            &[],
-        )
-        .iter()
-        .map(|row| row.oid("oid"))
-        .collect())
-    })
-    .expect("reading never fails otherwise than by ERROR");
+    let databases = xact::run(|| Ok(server::connectable_databases()))
+        .expect("reading never fails otherwise than by ERROR");
     for database in databases {
         while worker::start(Kind::Scout, database, 0, &database.to_string()).is_err() {
             latch::wait(Duration::from_secs(1));

@@ -8,7 +8,7 @@ use crate::meter;
 use crate::pg::xact;
 use crate::relation;
 use crate::replay::{self, Trouble};
-use crate::subscription::State;
+use crate::subscription::{self, State};
 use crate::worker::apply::Memory;
 
 /// What there was to replay.
@@ -96,23 +96,29 @@ impl Cycle<'_> {
             .relations
             .iter()
             .all(|r| r.state == relation::State::Ready);
-        if all_ready && self.session.subscription.state == State::Catchup {
+        let begins = all_ready && self.session.subscription.state == State::Catchup;
+        if begins {
             // sequences first: streaming means that everything is there
             self.look_around(memory)?;
+        }
+        if begins || (self.session.subscription.state == State::Streaming && !errored) {
+            memory.meter.complete(as_of);
+        }
+        if begins {
+            let reading = memory.meter.read();
+            let subscription = &mut self.session.subscription;
             xact::run(|| {
-                self.session.subscription.enter(State::Streaming);
+                subscription.enter(State::Streaming);
+                subscription::publish(id, &reading);
                 event::record(
                     Severity::Info,
-                    &self.session.subscription.name,
+                    &subscription.name,
                     "subscription",
                     "streaming",
                     None,
                 );
                 Ok(())
             })?;
-        }
-        if self.session.subscription.state == State::Streaming && !errored {
-            memory.meter.complete(as_of);
         }
         Ok(())
     }

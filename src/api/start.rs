@@ -14,6 +14,7 @@ use crate::pg::{server, spi};
 use crate::relation;
 use crate::selection::Choice;
 use crate::subscription::{self, New};
+use crate::table::{self, Table};
 
 #[allow(clippy::too_many_arguments, reason = "the SQL function's arguments")]
 #[pg_extern(volatile, parallel_unsafe)]
@@ -77,6 +78,7 @@ fn start(order: &Order) -> Result<String, Failure> {
         name: Some(order.name),
     });
     refuse_errors(order.name, &report.findings)?;
+    refuse_shared(order, &report.taken)?;
     let id = subscription::insert(&New {
         name: order.name,
         owner: &owner,
@@ -139,6 +141,26 @@ fn refuse_known(name: &str) -> Result<(), Failure> {
         "SELECT * FROM repl_status tells where it stands; SELECT repl_resume('{name}') lets it go on; SELECT \
          repl_stop('{name}') ends it."
     )))
+}
+
+/// Two subscriptions must not write the same table of a target.
+fn refuse_shared(order: &Order, taken: &[Table]) -> Result<(), Failure> {
+    let written = spi::read(
+        "select s.name as subscription, r.schema, r.name from decamp.relation r \
+         join decamp.subscription s on s.id = r.subscription_id where s.target is not distinct from $1",
+        &[order.target],
+    );
+    let shared = written.iter().find(|row| {
+        taken
+            .iter()
+            .any(|t| t.schema == row.text("schema") && t.name == row.text("name"))
+    });
+    let Some(row) = shared else { return Ok(()) };
+    let table = table::shown(row.text("schema"), row.text("name"));
+    let other = row.text("subscription");
+    Err(Failure::new("55000", format!("table {table} of the target belongs to subscription {other:?}"))
+        .detail("Two subscriptions that write the same table would undo each other's rows. Nothing has been changed.")
+        .hint(format!("Leave it out with exclude => array['{table}'], or end the other one: SELECT repl_stop('{other}');")))
 }
 
 /// One error for all that is wrong, with the SQLSTATE of the first.

@@ -184,12 +184,18 @@ fn refused(origin: Origin, message: &str) -> Failure {
             "Check user and password; : / @ % in a URI's password must be percent-encoded. For a running subscription: \
              SELECT repl_alter(name, source => '...').",
         )
-    } else if message.contains("no pg_hba.conf entry") || message.contains("authentication failed")
-    {
+    } else if message.contains("pg_hba.conf") {
+        let hint = if message.contains("no encryption") {
+            "The server takes only encrypted connections: add sslmode=require to the connection string."
+        } else {
+            "The server lets this user in from here in no way: check user, database, sslmode and its access rules."
+        };
+        with(failure, "28000", hint)
+    } else if message.contains("authentication failed") {
         with(
             failure,
             "28000",
-            "Check user, sslmode and the server's access rules (pg_hba.conf).",
+            "Check the user and the server's access rules (pg_hba.conf).",
         )
     } else if message.contains("database \"") && message.contains("does not exist") {
         with(

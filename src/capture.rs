@@ -64,6 +64,13 @@ impl Names {
 
 const EVENTS: [&str; 5] = ["insert", "update", "delete", "rekey", "truncate"];
 
+fn enable_always(table: &str, trigger: &str) -> String {
+    fill(
+        include_str!("../sql/source/enable_always.sql"),
+        &[("table", table), ("trigger", &ident(trigger))],
+    )
+}
+
 /// Makes our schema on the source, or recognises it as ours. Errors: 55000 when it belongs to somebody else.
 pub fn prepare(source: &mut Connection, names: &Names, uuid: &str) -> Result<(), Failure> {
     let sql = fill(

@@ -1,4 +1,4 @@
-//! Import of the schema: pg_dump of the source, pg_restore into the target. Before capture is installed, so that our own
+//! Import of the schema: pg_dump of the source, pg_restore to choose from it, psql into the target. Before capture is installed, so that our own
 //! triggers are not in it. What fails is told in events and does not stop the rest; whether every table that is to be
 //! copied is there afterwards is checked by the caller.
 
@@ -14,7 +14,7 @@ mod output;
 pub use output::Failed;
 use output::{failed_statements, wanted_entries};
 
-/// Ends the `application_name` of pg_dump and pg_restore.
+/// Ends the `application_name` of pg_dump and psql.
 pub const SESSION: &str = "import";
 
 /// What to import from where to where.
@@ -30,12 +30,14 @@ pub struct Import<'a> {
 
 /// Runs it; the statements that failed. Objects that exist already are not failures.
 ///
-/// Errors: 58P01 when pg_dump or pg_restore cannot be run, 58000 when pg_dump fails.
+/// Errors: 58P01 when one of the programs cannot be run, 58000 when one fails.
 pub fn run(import: &Import) -> Result<Vec<Failed>, Failure> {
     let bindir = server::bindir();
     let dump = program::scratch(&format!("{}.dump", import.subscription))?;
     let list = program::scratch(&format!("{}.list", import.subscription))?;
-    let result = dump_and_restore(import, &bindir, &dump, &list);
+    let script = program::scratch(&format!("{}.sql", import.subscription))?;
+    let result = dump_and_restore(import, &bindir, &dump, &list, &script);
+    std::fs::remove_file(&script).ok();
     std::fs::remove_file(&dump).ok();
     std::fs::remove_file(&list).ok();
     result
@@ -46,6 +48,7 @@ fn dump_and_restore(
     bindir: &Path,
     dump: &Path,
     list: &Path,
+    script: &Path,
 ) -> Result<Vec<Failed>, Failure> {
     let path = |p: &Path| p.to_string_lossy().into_owned();
     let (pg_dump, pg_restore) = (bindir.join("pg_dump"), bindir.join("pg_restore"));
@@ -86,26 +89,45 @@ fn dump_and_restore(
     let arguments = [
         "--no-owner".to_owned(),
         "--no-privileges".to_owned(),
-        "--no-password".to_owned(),
         format!("--use-list={}", path(list)),
-        format!("--dbname={}", session(import.target, import.title)),
+        format!("--file={}", path(script)),
         path(dump),
     ];
-    let done = program::run(&pg_restore, &arguments, &import.target.environment(), list)?;
-    let failed = failed_statements(&done.stderr);
-    if !done.status.success()
-        && failed.is_empty()
-        && !done.stderr.contains("warning: errors ignored on restore")
-    {
-        return Err(Failure::new(
-            "58000",
-            format!(
-                "pg_restore failed: {}",
-                done.stderr.trim().replace('\n', " ")
-            ),
-        ));
+    let done = program::run(&pg_restore, &arguments, &[], list)?;
+    if !done.status.success() {
+        return Err(failed("pg_restore", &done));
     }
-    Ok(failed)
+
+    // psql, not pg_restore: it goes on within an object's statements, and tells the SQLSTATE of those that failed
+    let arguments = [
+        "--no-psqlrc",
+        "--no-password",
+        "--quiet",
+        "--echo-errors",
+        "--set=VERBOSITY=verbose",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([
+        format!("--file={}", path(script)),
+        format!("--dbname={}", session(import.target, import.title)),
+    ])
+    .collect::<Vec<_>>();
+    let done = program::run(
+        &bindir.join("psql"),
+        &arguments,
+        &import.target.environment(),
+        list,
+    )?;
+    if !done.status.success() {
+        return Err(failed("psql", &done));
+    }
+    Ok(failed_statements(&done.stderr))
+}
+
+fn failed(program: &str, done: &program::Finished) -> Failure {
+    let said = done.stderr.trim().replace('\n', " ");
+    Failure::new("58000", format!("{program} failed: {said}"))
 }
 
 /// A connection string for a client program, with what a role's or database's settings must not impose on it.

@@ -26,8 +26,3 @@ create trigger {delete} after delete on {table} for each row execute procedure {
 
 create trigger {rekey} after update on {table}
 for each row when ({old_row} operator(pg_catalog.*<>) {new_row}) execute procedure {function_old}();
-
-alter table {table} enable always trigger {insert};
-alter table {table} enable always trigger {update};
-alter table {table} enable always trigger {delete};
-alter table {table} enable always trigger {rekey};

@@ -4,7 +4,6 @@
 -- key columns of the transition table "changed"; {old_key}: key columns of OLD; {old_row}, {new_row}: ROW(key)::record of both (the cast keeps the
 -- comparison whole: without it each column would need an operator of its own).
 -- Runs inside a transaction that already holds the table's lock. PostgreSQL 10 or later.
--- ENABLE ALWAYS: changes made under session_replication_role = replica are changes too.
 create or replace function {function}() returns trigger
 language plpgsql security definer as $capture$
 begin
@@ -35,9 +34,3 @@ for each row when ({old_row} operator(pg_catalog.*<>) {new_row}) execute procedu
 
 create trigger {truncate} after truncate on {table}
 for each statement execute procedure {function_truncate}();
-
-alter table {table} enable always trigger {insert};
-alter table {table} enable always trigger {update};
-alter table {table} enable always trigger {delete};
-alter table {table} enable always trigger {rekey};
-alter table {table} enable always trigger {truncate};

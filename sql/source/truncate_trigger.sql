@@ -2,5 +2,3 @@
 -- {truncate}: trigger name; {table}: the table or partition; {function_truncate}: qualified function name.
 create trigger {truncate} after truncate on {table}
 for each statement execute procedure {function_truncate}();
-
-alter table {table} enable always trigger {truncate};

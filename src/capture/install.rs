@@ -1,7 +1,7 @@
 //! Capture put on a table.
 
 use super::partition::{self, Partition};
-use super::{EVENTS, LOCK_TIMEOUT, Names};
+use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, ident};
@@ -46,9 +46,10 @@ pub fn install(
         table.only()
     );
     let triggers = format!(
-        "{}; {} commit",
+        "{}; {} {} commit",
         triggers(names, table),
-        truncate_triggers(names, table, &partitions)
+        truncate_triggers(names, table, &partitions),
+        always(source.version(), names, table),
     );
     for step in [before, locked, triggers] {
         if let Err(failure) = source.batch(&step) {
@@ -94,6 +95,19 @@ fn triggers(names: &Names, table: &Table) -> String {
             ("new_row", &format!("row({})::record", key("new"))),
         ],
     )
+}
+
+/// Our triggers fire always, except the row triggers of a partitioned table before version 13: their clones on the
+/// partitions only a superuser may alter there, and only superusers set session_replication_role.
+fn always(version: i32, names: &Names, table: &Table) -> String {
+    if table.kind == Kind::Partitioned && version < 130_000 {
+        return String::new();
+    }
+    EVENTS
+        .iter()
+        .filter(|event| table.capture() == Capture::Statement || **event != "truncate")
+        .map(|event| enable_always(&table.qualified(), &names.trigger(event)))
+        .collect()
 }
 
 /// For a row-captured table: on the table itself and, unlike row triggers, on each partition.

@@ -1,7 +1,7 @@
 //! Partitions come and go while a migration runs. Row triggers follow by themselves; what does not is mended here by the
 //! same means as everything else, deltas and truncations, so that replay makes the target equal.
 
-use super::{LOCK_TIMEOUT, Names};
+use super::{LOCK_TIMEOUT, Names, enable_always};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{ident, literal, qualified};
@@ -42,13 +42,17 @@ pub fn of(source: &mut Connection, root: u32) -> Result<Vec<Partition>, Failure>
 
 /// The statements that put the TRUNCATE trigger of `root` on it or on one of its partitions.
 pub fn truncate_trigger(names: &Names, root: u32, member: &str) -> String {
-    fill(
+    let create = fill(
         include_str!("../../sql/source/truncate_trigger.sql"),
         &[
             ("table", member),
             ("truncate", &ident(&names.trigger("truncate"))),
             ("function_truncate", &names.function(root, "_truncate")),
         ],
+    );
+    format!(
+        "{create}{}",
+        enable_always(member, &names.trigger("truncate"))
     )
 }
 

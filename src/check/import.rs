@@ -13,7 +13,7 @@ pub fn check_programs(source_version: i32, findings: &mut Findings) {
     let wanted = source_version / 10_000;
     let mark = findings.mark();
     let mut found = Vec::new();
-    for program in ["pg_dump", "pg_restore"] {
+    for program in ["pg_dump", "pg_restore", "psql"] {
         match version(&dir, program) {
             Ok(version) if major(&version) >= Some(wanted) => found.push(format!("{program} {version}")),
             Ok(version) => findings.error(

@@ -1,4 +1,4 @@
-//! What pg_restore prints, understood. Pure.
+//! What pg_restore and psql print, understood. Pure.
 
 /// A statement the target refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,30 +26,59 @@ pub fn wanted_entries(listing: &str) -> String {
         .collect()
 }
 
-/// Of pg_restore's error output (in the C locale), each refused statement; "already exists" is what a second run says and
-/// no failure, and settings that an older target does not know are harmless.
+/// Of psql's error output (`--echo-errors`, verbose, C locale), each refused statement. What is there already is what a second
+/// run says and no failure; settings and column parameters that this server does not know are of no consequence (an
+/// older pg_dump passes on `pg_attver`, which newer minor versions keep among a column's parameters).
 pub fn failed_statements(stderr: &str) -> Vec<Failed> {
-    const START: &str = "pg_restore: error: could not execute query: ";
-    const COMMAND: &str = "Command was: ";
     let mut failed = Vec::new();
-    for part in stderr.split(START).skip(1) {
-        let part = part.split("\npg_restore: ").next().unwrap_or(part);
-        let (error, statement) = part.split_once(COMMAND).unwrap_or((part, ""));
-        let error = error
-            .trim()
-            .trim_start_matches("ERROR:")
-            .trim()
-            .replace('\n', " ");
-        let statement = statement.trim().to_owned();
-        let again =
-            error.contains("already exists") || error.contains("multiple primary keys for table");
-        let setting =
-            statement.starts_with("SET ") && error.contains("unrecognized configuration parameter");
-        if !again && !setting {
-            failed.push(Failed { error, statement });
+    let mut error: Option<(String, String)> = None;
+    for message in messages(stderr) {
+        if let Some(text) = message.strip_prefix("ERROR:  ") {
+            let first = text.lines().next().unwrap_or_default();
+            error = first
+                .split_once(": ")
+                .map(|(state, text)| (state.to_owned(), text.to_owned()));
+        } else if let Some(statement) = message.strip_prefix("STATEMENT:  ")
+            && let Some((sqlstate, text)) = error.take()
+            && !is_harmless(&sqlstate, statement)
+        {
+            failed.push(Failed {
+                error: format!("{text} (SQLSTATE {sqlstate})"),
+                statement: statement.trim().to_owned(),
+            });
         }
     }
     failed
+}
+
+/// Messages start with `psql:<file>:<line>: ` and may go on over lines.
+fn messages(stderr: &str) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for line in stderr.lines() {
+        let start = line
+            .strip_prefix("psql:")
+            .and_then(|rest| rest.split_once(": "));
+        match (start, messages.last_mut()) {
+            (Some((_, text)), _) => messages.push(text.to_owned()),
+            (None, Some(last)) => {
+                last.push('\n');
+                last.push_str(line);
+            }
+            (None, None) => {}
+        }
+    }
+    messages
+}
+
+/// 42P06, 42P07, 42710, 42723, 42701: schema, table, object, function, column exists already; 42P16: second primary key.
+fn is_harmless(sqlstate: &str, statement: &str) -> bool {
+    match sqlstate {
+        "42P06" | "42P07" | "42710" | "42723" | "42701" => true,
+        "42P16" => statement.contains("ADD CONSTRAINT") && statement.contains("PRIMARY KEY"),
+        "42704" => statement.starts_with("SET "),
+        "22023" => statement.contains(" SET (pg_attver="),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -58,20 +87,31 @@ mod tests {
 
     #[test]
     fn refused_statements_are_found_and_repeats_are_not() {
-        let stderr = "pg_restore: while PROCESSING TOC:\n\
-            pg_restore: from TOC entry 2; 3079 16385 EXTENSION postgis (no owner)\n\
-            pg_restore: error: could not execute query: ERROR:  could not open extension control file \"x\": No such file\n\
-            Command was: CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;\n\n\n\
-            pg_restore: from TOC entry 201; 1259 16400 TABLE t app\n\
-            pg_restore: error: could not execute query: ERROR:  relation \"t\" already exists\n\
-            Command was: CREATE TABLE public.t (\n    id integer\n);\n\n\n\
-            pg_restore: warning: errors ignored on restore: 2\n";
+        let stderr = "psql:base/pgsql_tmp/x.sql:21: ERROR:  58P01: could not open extension control file \"x\": No such file\n\
+            psql:base/pgsql_tmp/x.sql:21: STATEMENT:  CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;\n\
+            psql:base/pgsql_tmp/x.sql:21: LOCATION:  parse_extension_control_file, extension.c:500\n\
+            psql:base/pgsql_tmp/x.sql:30: NOTICE:  00000: something\n\
+            psql:base/pgsql_tmp/x.sql:33: ERROR:  42P07: relation \"t\" already exists\n\
+            psql:base/pgsql_tmp/x.sql:33: STATEMENT:  CREATE TABLE public.t (\n    id integer\n);\n\
+            psql:base/pgsql_tmp/x.sql:36: ERROR:  22023: unrecognized parameter \"pg_attver\"\n\
+            psql:base/pgsql_tmp/x.sql:36: STATEMENT:  ALTER TABLE ONLY public.t ALTER COLUMN id SET (pg_attver=30230160);\n\
+            psql:base/pgsql_tmp/x.sql:40: ERROR:  42601: syntax error at or near \"NOT\"\nLINE 2:     a integer, NOT NULL id\n         ^\n\
+            psql:base/pgsql_tmp/x.sql:40: STATEMENT:  CREATE TABLE public.c (\n    a integer, NOT NULL id\n);\n";
+        let errors: Vec<String> = failed_statements(stderr)
+            .into_iter()
+            .map(|f| f.error)
+            .collect();
         assert_eq!(
-            failed_statements(stderr),
-            [Failed {
-                error: "could not open extension control file \"x\": No such file".into(),
-                statement: "CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;".into(),
-            }]
+            errors,
+            [
+                "could not open extension control file \"x\": No such file (SQLSTATE 58P01)",
+                "syntax error at or near \"NOT\" (SQLSTATE 42601)",
+            ]
+        );
+        assert!(
+            failed_statements(stderr)[1]
+                .statement
+                .ends_with("NOT NULL id\n);")
         );
     }
 

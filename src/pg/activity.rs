@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
-use super::spi;
+use super::settings;
 
 /// Call it first thing in a function that takes a connection string. Puts `shown` in place of the statement in
 /// `pg_stat_activity`, and keeps the statement's text out of the server log should it fail (until the transaction ends).
@@ -13,10 +13,7 @@ pub fn hide_statement(shown: &str) {
     let shown = CString::new(shown).expect("our own text has no NUL byte");
     // SAFETY: copies the string into this backend's status entry.
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, shown.as_ptr()) };
-    spi::read(
-        "select pg_catalog.set_config('log_min_error_statement', 'panic', true)",
-        &[],
-    );
+    settings::set_locally("log_min_error_statement", "panic");
 }
 
 /// The activity line of a background worker; `None` when it is idle.

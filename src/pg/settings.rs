@@ -60,3 +60,22 @@ fn set(name: &str, value: &str) {
         );
     }
 }
+
+/// Until the transaction ends, whatever the caller may set himself.
+pub fn set_locally(name: &str, value: &str) {
+    let name = CString::new(name).expect("a setting's name has no NUL byte");
+    let value = CString::new(value).expect("a setting's value has no NUL byte");
+    // SAFETY: as in `set`; GUC_ACTION_LOCAL needs the open transaction that every SQL function has.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
+    }
+}

@@ -1,12 +1,23 @@
 -- The tables that a migration has to bring over: ordinary ones and the roots of partitioned ones, without our own, the
 -- system's and those that belong to an extension.
 -- Returns the name, quoted; what to select from; and an expression that renders a row as text, columns by name, so that
--- the same content looks the same whatever the columns' order is. Servers: 10 and up.
+-- the same content looks the same whatever the columns' order is. Floating point numbers as their bytes: their text is
+-- longer before PostgreSQL 12. Servers: 10 and up.
 select
     pg_catalog.format('%I.%I', n.nspname, c.relname) as name,
     pg_catalog.format(case c.relkind when 'p' then '%I.%I' else 'only %I.%I' end, n.nspname, c.relname) as origin,
     'row(' || (
-        select coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' order by a.attname::pg_catalog.text collate "C"), '')
+        select coalesce(pg_catalog.string_agg(
+            pg_catalog.format(
+                case a.atttypid
+                    when 'pg_catalog.float4'::pg_catalog.regtype then 'pg_catalog.float4send(%I)'
+                    when 'pg_catalog.float8'::pg_catalog.regtype then 'pg_catalog.float8send(%I)'
+                    else '%I'
+                end,
+                a.attname
+            ),
+            ', ' order by a.attname::pg_catalog.text collate "C"
+        ), '')
         from pg_catalog.pg_attribute a
         where a.attrelid = c.oid
         and a.attnum > 0

@@ -43,13 +43,13 @@ impl Pair {
             .expect("the pair was built with a proxy")
     }
 
-    /// Whether both servers have citext and hstore.
+    /// Whether both servers have citext and hstore. Tried, not looked up: the view of available extensions fails on a server
+    /// that comes with a control file it does not understand.
     pub fn has_contrib(&self) -> bool {
-        let sql =
-            "SELECT count(*) = 2 FROM pg_available_extensions WHERE name IN ('citext', 'hstore')";
+        let sql = "BEGIN; CREATE EXTENSION citext; CREATE EXTENSION hstore; ROLLBACK";
         [&*self.source, &self.target]
             .iter()
-            .all(|server| server.query_one_text("postgres", sql) == "t")
+            .all(|server| server.try_rows("template1", sql).is_ok())
     }
 
     /// Makes and fills the zoo on the source, with all that both servers can have.

@@ -146,7 +146,7 @@ impl<'a> Gates<'a> {
         match phase {
             Phase::Dumping => self.pair.source.poll_until(
                 DATABASE,
-                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'pg_dump'",
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE '% import'",
                 PATIENCE,
             ),
             Phase::Restoring => target.poll_until(
@@ -202,6 +202,10 @@ impl<'a> Gates<'a> {
             }
             self.wait_for(phase);
             visit(phase);
+            if matches!(phase, Phase::Dumping | Phase::Restoring | Phase::Indexing) {
+                // the one gate that a restart of the source opens
+                self.close(Phase::Installing);
+            }
             self.open(phase);
         }
     }

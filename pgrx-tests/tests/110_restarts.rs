@@ -64,7 +64,12 @@ fn source_crashes_in_every_phase() {
         if phase != Phase::Installing {
             gates.wait_for(phase);
         }
-        assert_ne!(pair.status("state"), "errored", "in {phase:?}\n{}", pair.tell());
+        assert_ne!(
+            pair.status("state"),
+            "errored",
+            "in {phase:?}\n{}",
+            pair.tell()
+        );
     });
     pair.assert_migrated_after(busy);
     pair.stop_migration();

@@ -54,14 +54,20 @@ fn drop_extension_in(phase: Phase) {
     wait_until_gone(&pair, LEFT);
     gates.open(phase);
     assert_quiet(&pair);
-    assert_eq!(pair.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'decamp'"), "0");
+    assert_eq!(
+        pair.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'decamp'"),
+        "0"
+    );
 
     pair.sql("CREATE EXTENSION pg_decamp");
     assert_eq!(pair.query("SELECT count(*) FROM repl_status"), "0");
     empty_target(&pair);
     if phase == Phase::Copying || phase == Phase::Streaming {
         // the old one's capture is still at work on the source
-        let start = format!("SELECT repl_start('heroku', source => '{}')", pair.source_uri());
+        let start = format!(
+            "SELECT repl_start('heroku', source => '{}')",
+            pair.source_uri()
+        );
         let error = pair.refused(&start);
         assert!(
             words(&error).contains("DROP SCHEMA decamp_heroku CASCADE"),
@@ -69,7 +75,8 @@ fn drop_extension_in(phase: Phase) {
             words(&error)
         );
     }
-    pair.source.app("DROP SCHEMA IF EXISTS decamp_heroku CASCADE");
+    pair.source
+        .app("DROP SCHEMA IF EXISTS decamp_heroku CASCADE");
     pair.assert_source_clean();
     pair.stream("");
     pair.assert_migrated_after(busy);
@@ -111,7 +118,10 @@ fn in_second_database(pair: &Pair, phase: Phase) -> (Busy, Gates<'_>) {
     gates.close(phase);
     pair.target.query_one_text(
         SECOND,
-        &format!("SELECT repl_start('heroku', source => '{}')", pair.source_uri()),
+        &format!(
+            "SELECT repl_start('heroku', source => '{}')",
+            pair.source_uri()
+        ),
     );
     gates.wait_for(phase);
     (busy, gates)

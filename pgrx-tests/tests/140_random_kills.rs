@@ -13,7 +13,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// `DECAMP_SEED=<number>` repeats a run, as far as a run can be repeated.
 fn seed() -> u64 {
-    let given = env::var("DECAMP_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = env::var("DECAMP_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         u64::from(now.expect("the clock is past 1970").subsec_nanos())
@@ -26,7 +28,7 @@ fn unrest(pair: &Pair, rng: &mut Rng) {
     let begin = Instant::now();
     while begin.elapsed() < UNREST {
         let at = begin.elapsed().as_secs_f64();
-        let mut tell = |what: &str| eprintln!("{at:6.2} {what}");
+        let tell = |what: &str| eprintln!("{at:6.2} {what}");
         match rng.u32(0..12) {
             0 | 1 => {
                 tell("terminate the apply worker");

@@ -1,7 +1,13 @@
 //! All tests that need servers, one module per topic, each in the file its path names.
 
+#[path = "030_bad_input.rs"]
+mod bad_input;
+#[path = "060_capture.rs"]
+mod capture;
 #[path = "050_changes.rs"]
 mod changes;
+#[path = "052_columns.rs"]
+mod columns;
 #[path = "020_control.rs"]
 mod control;
 #[path = "130_disappearance.rs"]
@@ -12,9 +18,19 @@ mod harness;
 mod migration;
 #[path = "120_network.rs"]
 mod network;
+#[path = "051_partitions.rs"]
+mod partitions;
 #[path = "140_random_kills.rs"]
 mod random_kills;
 #[path = "110_restarts.rs"]
 mod restarts;
+#[path = "090_security.rs"]
+mod security;
+#[path = "040_status.rs"]
+mod status;
+#[path = "070_topology.rs"]
+mod topology;
+#[path = "080_versions.rs"]
+mod versions;
 #[path = "100_workers.rs"]
 mod workers;

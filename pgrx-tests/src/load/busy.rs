@@ -45,6 +45,7 @@ impl Pair {
     /// Ends the load and checks that everything came over.
     pub fn assert_migrated_after(&self, busy: Busy) {
         busy.stop(self);
+        let _telling = Telling(self);
         self.assert_migrated();
         assert_sequences_not_behind(&self.source, DATABASE, &self.target, TARGET_DATABASE);
     }
@@ -56,5 +57,17 @@ impl Busy {
         self.bench.stop(&pair.source);
         let tally = self.churn.stop();
         assert!(tally.committed > 20, "the churn was at work: {tally:?}");
+    }
+}
+
+/// Says, when the comparison fails, whether deltas are still there, and what the migration thinks of itself.
+struct Telling<'a>(&'a Pair);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("deltas on the source: {}", self.0.deltas());
+            eprintln!("{}", self.0.tell());
+        }
     }
 }

@@ -89,7 +89,8 @@ impl Sequences {
                     )
                 })
                 .collect();
-            for row in source.query(&parts.join(" union all "), &[])? {
+            let rows = source.query(&parts.join(" union all "), &[]);
+            for row in rows.map_err(gone_meanwhile)? {
                 let value = (row.int("last_value"), row.flag("is_called"));
                 if self.last.get(&row.oid("oid")) != Some(&value) {
                     moved.push((row.oid("oid"), value));
@@ -98,6 +99,14 @@ impl Sequences {
         }
         Ok(moved)
     }
+}
+
+/// A sequence that was dropped since the list was made: passes by looking again.
+fn gone_meanwhile(mut failure: Failure) -> Failure {
+    if failure.sqlstate == "42P01" {
+        failure.sqlstate = "40001".to_owned();
+    }
+    failure
 }
 
 /// Sets the target's sequence unless that would move it backwards. What counts is the next value: `last_value` if it has

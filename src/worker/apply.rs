@@ -140,7 +140,11 @@ fn handle(
     memory: &mut Memory,
     trouble: Trouble,
 ) -> Result<Next, Failure> {
-    let Trouble { failure, table } = trouble;
+    let Trouble { mut failure, table } = trouble;
+    if table.is_none() && is_missing_object(&failure) {
+        let what = format!("capture is gone from the source ({})", failure.message);
+        failure = capture::missed(&what, &subscription.name);
+    }
     let id = subscription.id;
     if let (Some(oid), true) = (
         table,
@@ -208,6 +212,13 @@ fn handle(
         Ok(())
     })?;
     Ok(Next::After(wait))
+}
+
+/// 42P01, 3F000, 42883: a relation, schema or function of the source is not there. Where no user table is at hand, it is one
+/// of ours.
+fn is_missing_object(failure: &Failure) -> bool {
+    failure.origin == Origin::Source
+        && matches!(failure.sqlstate.as_str(), "42P01" | "3F000" | "42883")
 }
 
 /// Rows of one batch in each other's way: unique (23505), exclusion (23P01), a key twice in one upsert (21000).

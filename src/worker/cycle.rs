@@ -38,6 +38,7 @@ struct Cycle<'a> {
     source: Snapshot,
     target: Vec<Table>,
     plans: Vec<Plan>,
+    choice: Choice,
     sequences: Sequences,
     watch: Watch,
     recovered: bool,
@@ -101,24 +102,21 @@ impl<'a> Cycle<'a> {
         let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
         let source = Snapshot::read(&mut session.source, &oids)?;
         let target = catalog::tables(&mut session.target)?;
+        let choice = Choice::parse(
+            session.subscription.tables.as_deref(),
+            session.subscription.exclude.as_deref(),
+        )?;
         let mut cycle = Self {
             session,
             relations,
             source,
             target,
             plans: Vec::new(),
+            choice,
             sequences: Sequences::default(),
             watch: Watch::default(),
             recovered: false,
         };
-        let subscription = &cycle.session.subscription;
-        let choice = Choice::parse(
-            subscription.tables.as_deref(),
-            subscription.exclude.as_deref(),
-        )?;
-        cycle
-            .sequences
-            .refresh(&mut cycle.session.source, &choice, &oids)?;
         cycle.plan()?;
         Ok(cycle)
     }

@@ -25,7 +25,10 @@ impl Cycle<'_> {
     }
 
     fn follow_sequences(&mut self) -> Result<(), Trouble> {
+        let taken: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
         let session = &mut *self.session;
+        self.sequences
+            .refresh(&mut session.source, &self.choice, &taken)?;
         let complaints = self
             .sequences
             .follow(&mut session.source, &mut session.target)?;

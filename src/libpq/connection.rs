@@ -56,6 +56,13 @@ impl Connection {
             .at(origin)
             .hint("The oldest version pg_decamp works with is 10."));
         }
+        if version >= 140_000 {
+            // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
+            // system that cannot tell refuses the setting, and that is all
+            connection
+                .batch("set client_connection_check_interval = '1s'")
+                .ok();
+        }
         connection.batch(&role.settings(version)).map_err(|failure| {
             if failure.sqlstate == "42501" && role == Role::Target {
                 return failure.hint(

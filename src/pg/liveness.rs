@@ -46,7 +46,7 @@ pub fn tick() {
     let (present, dropping) = xact::run(|| {
         Ok((
             extension_oid() == Some(extension),
-            database_is_being_dropped(),
+            is_being_dropped(extension),
         ))
     })
     .expect("looking never fails otherwise than by ERROR");
@@ -64,14 +64,20 @@ pub fn tick() {
     });
 }
 
-/// DROP DATABASE locks the database's catalog row exclusively before it looks for sessions in it, and then gives them five
-/// seconds to leave (`dropdb` and `CountOtherDBBackends` in PostgreSQL's sources, all versions we run on).
-fn database_is_being_dropped() -> bool {
+/// DROP DATABASE and DROP EXTENSION first lock their object's catalog row exclusively; the one then gives sessions in the
+/// database five seconds to leave, the other waits for whoever uses the extension's tables: us.
+/// (`dropdb`, `CountOtherDBBackends`, `get_object_address` in PostgreSQL's sources, all versions we run on.)
+fn is_being_dropped(extension: u32) -> bool {
     let rows = spi::read(
         "select true as hit from pg_catalog.pg_locks \
-         where locktype = 'object' and classid = 'pg_catalog.pg_database'::regclass and database = 0 \
-           and objid = $1::oid and mode = 'AccessExclusiveLock' and pid <> pg_catalog.pg_backend_pid()",
-        &[Some(&server::database_oid().to_string())],
+         where locktype = 'object' and mode = 'AccessExclusiveLock' and pid <> pg_catalog.pg_backend_pid() \
+           and (classid = 'pg_catalog.pg_database'::pg_catalog.regclass and database = 0 and objid = $1::oid \
+                or classid = 'pg_catalog.pg_extension'::pg_catalog.regclass and database = $1::oid \
+                   and objid = $2::oid)",
+        &[
+            Some(&server::database_oid().to_string()),
+            Some(&extension.to_string()),
+        ],
     );
     !rows.is_empty()
 }

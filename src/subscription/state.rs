@@ -1,0 +1,41 @@
+//! The states of a subscription; the picture is in `subscription.rs`. Pure.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Starting,
+    Importing,
+    Installing,
+    Copying,
+    Catchup,
+    Streaming,
+    Errored,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Importing => "importing",
+            Self::Installing => "installing",
+            Self::Copying => "copying",
+            Self::Catchup => "catchup",
+            Self::Streaming => "streaming",
+            Self::Errored => "errored",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Self {
+        [
+            Self::Starting,
+            Self::Importing,
+            Self::Installing,
+            Self::Copying,
+            Self::Catchup,
+            Self::Streaming,
+            Self::Errored,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .unwrap_or_else(|| panic!("the check constraint allows no subscription state {text:?}"))
+    }
+}

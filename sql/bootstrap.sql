@@ -89,6 +89,8 @@ create table decamp.relation (
     capture           text not null,
     state             text not null default 'init',
     errored_from      text,
+    shape             text,
+    content           text,
     bytes             bigint not null default 0,
     rows_estimate     bigint not null default 0,
     backlog           bigint not null default 0,
@@ -116,6 +118,9 @@ comment on column decamp.relation.state is
     ' copied: all chunks are on the target. catchup: changes made during the copy are being replayed. ready: its backlog'
     ' was empty once; it streams. errored: this table has stopped, the others go on, its deltas wait';
 comment on column decamp.relation.errored_from is 'the state repl_resume puts an errored table back to';
+comment on column decamp.relation.shape is
+    'fingerprint of the source''s columns; when it changes together with content, every row is delivered anew';
+comment on column decamp.relation.content is 'fingerprint of what changes rows without firing triggers';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
 
 create table decamp.partition (

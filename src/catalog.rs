@@ -126,7 +126,7 @@ pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> 
 /// The source's tables as they are known, and the fingerprints that tell when that is out of date.
 pub struct Snapshot {
     pub tables: Vec<Table>,
-    fingerprints: HashMap<u32, String>,
+    pub fingerprints: HashMap<u32, Fingerprint>,
 }
 
 impl Snapshot {
@@ -152,9 +152,11 @@ impl Snapshot {
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
     pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
         let now = fingerprints(connection, oids)?;
+        let shape =
+            |of: &HashMap<u32, Fingerprint>, oid: &u32| of.get(oid).map(|f| f.shape.clone());
         match oids
             .iter()
-            .find(|oid| now.get(oid) != self.fingerprints.get(oid))
+            .find(|oid| shape(&now, oid) != shape(&self.fingerprints, oid))
         {
             None => Ok(()),
             Some(oid) => Err(changed(
@@ -166,19 +168,30 @@ impl Snapshot {
     }
 }
 
-/// The fingerprint of each table's columns, as the open transaction sees them.
-fn fingerprints(
+/// What a table looks like; `sql/source/fingerprint.sql` says what changes which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    pub shape: String,
+    pub content: String,
+}
+
+/// The fingerprint of each table, as the open transaction sees it.
+pub fn fingerprints(
     connection: &mut Connection,
     oids: &[u32],
-) -> Result<HashMap<u32, String>, Failure> {
+) -> Result<HashMap<u32, Fingerprint>, Failure> {
     let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
     let rows = connection.query(
         include_str!("../sql/source/fingerprint.sql"),
         &[Some(&crate::quote::array(&oids))],
     )?;
+    let fingerprint = |row: &Row| Fingerprint {
+        shape: row.string("shape"),
+        content: row.string("content"),
+    };
     Ok(rows
         .iter()
-        .map(|row| (row.oid("oid"), row.string("fingerprint")))
+        .map(|row| (row.oid("oid"), fingerprint(row)))
         .collect())
 }
 

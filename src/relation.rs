@@ -12,6 +12,7 @@
 //! Everything here needs an open transaction.
 
 use crate::capture::Partition;
+use crate::catalog::Fingerprint;
 use crate::failure::Failure;
 use crate::pg::spi;
 use crate::quote;
@@ -70,6 +71,8 @@ pub struct Relation {
     /// where an errored one stopped
     pub errored_from: Option<State>,
     pub bytes: i64,
+    /// what the source's table looked like when its rows were last delivered
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Relation {
@@ -103,7 +106,7 @@ pub fn insert(subscription: i32, table: &Table) {
 /// All tables of a subscription, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes from decamp.relation \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, shape, content from decamp.relation \
          where subscription_id = $1::int4 order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
     )
@@ -115,7 +118,7 @@ pub fn of(subscription: i32) -> Vec<Relation> {
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes from decamp.relation \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, shape, content from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     )
@@ -131,6 +134,13 @@ fn read(row: &Row) -> Relation {
         state: State::parse(row.text("state")),
         errored_from: row.opt("errored_from").map(State::parse),
         bytes: row.int("bytes"),
+        fingerprint: row
+            .opt("shape")
+            .zip(row.opt("content"))
+            .map(|(shape, content)| Fingerprint {
+                shape: shape.to_owned(),
+                content: content.to_owned(),
+            }),
     }
 }
 
@@ -141,6 +151,19 @@ pub fn enter(subscription: i32, oid: u32, state: State) {
             Some(&subscription.to_string()),
             Some(&oid.to_string()),
             Some(state.as_str()),
+        ],
+    );
+}
+
+/// Notes what the source's table looks like while its rows are being delivered.
+pub fn set_fingerprint(subscription: i32, oid: u32, fingerprint: &Fingerprint) {
+    spi::update(
+        "update decamp.relation set shape = $3, content = $4 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&fingerprint.shape),
+            Some(&fingerprint.content),
         ],
     );
 }

@@ -2,6 +2,7 @@
 
 mod copying;
 mod plan;
+mod rewrite;
 mod round;
 mod streaming;
 
@@ -117,6 +118,7 @@ impl<'a> Cycle<'a> {
             watch: Watch::default(),
             recovered: false,
         };
+        cycle.deliver_rewritten()?;
         cycle.plan()?;
         Ok(cycle)
     }

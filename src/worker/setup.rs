@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::apply::Session;
 use crate::capture::{self, Partition, Purpose};
-use crate::catalog;
+use crate::catalog::{self, Fingerprint};
 use crate::drift;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
@@ -198,7 +198,10 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
                 .find(|t| t.oid == relation.oid)
                 .ok_or_else(|| catalog::changed(&relation.shown()))?;
             match capture::install(&mut session.source, &session.names, table) {
-                Ok(partitions) => captured(session, relation, &partitions)?,
+                Ok(partitions) => {
+                    let mut prints = catalog::fingerprints(&mut session.source, &[table.oid])?;
+                    captured(session, relation, &partitions, prints.remove(&table.oid))?;
+                }
                 Err(failure) if is_lock_timeout(&failure) => {
                     let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
                     waiting = Some(busy(relation, &who));
@@ -262,9 +265,13 @@ fn captured(
     session: &Session,
     relation: &Relation,
     partitions: &[Partition],
+    fingerprint: Option<Fingerprint>,
 ) -> Result<(), Failure> {
     let id = session.subscription.id;
     xact::run(|| {
+        if let Some(fingerprint) = &fingerprint {
+            relation::set_fingerprint(id, relation.oid, fingerprint);
+        }
         for partition in partitions {
             relation::add_partition(id, relation.oid, partition);
         }

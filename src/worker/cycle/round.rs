@@ -1,4 +1,4 @@
-//! Every few seconds, and when somebody waits: sequences, triggers, partitions.
+//! Every few seconds, and when somebody waits: sequences, columns, triggers, partitions.
 
 use super::Cycle;
 use crate::capture::{self, Partition, partition};
@@ -17,7 +17,7 @@ impl Cycle<'_> {
     pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
         let as_of = meter::now();
         self.follow_sequences()?;
-        self.look_at_triggers()?;
+        self.look_at_tables()?;
         if self.look_at_partitions()? {
             memory.meter.looked(as_of);
         }
@@ -57,9 +57,10 @@ impl Cycle<'_> {
             .filter(|r| r.is_captured() && r.state != relation::State::Errored)
     }
 
-    fn look_at_triggers(&mut self) -> Result<(), Trouble> {
+    fn look_at_tables(&mut self) -> Result<(), Trouble> {
         let oids: Vec<u32> = self.watched().map(|r| r.oid).collect();
         let session = &mut *self.session;
+        self.source.refuse_changed(&mut session.source, &oids)?;
         self.watch = capture::watch(&mut session.source, &session.names, &oids)?;
         match self.watch.broken.first() {
             None => Ok(()),

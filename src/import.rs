@@ -109,6 +109,8 @@ fn dump_and_restore(
     .map(str::to_owned)
     .into_iter()
     .chain([
+        // should we vanish in the middle of a statement, it ends within a second; a server before 14 does not know it
+        "--command=SET client_connection_check_interval = '1s'".to_owned(),
         format!("--file={}", path(script)),
         format!("--dbname={}", session(import.target, import.title)),
     ])

@@ -59,9 +59,14 @@ pub fn check(source: &mut Side, name: Option<&str>, findings: &mut Findings) {
     }
 }
 
+/// Table by table first: all at once would lock them all, and on a busy source never get there.
 fn drop(source: &Side, schema: &str) -> Option<String> {
     source.sql(format!(
-        "SET lock_timeout = '2s'; DROP SCHEMA {} CASCADE; -- if nobody uses it; again if it times out",
+        "SET lock_timeout = '2s'; -- in psql, if nobody uses it; again until nothing is refused\n\
+         SELECT format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass) FROM pg_trigger t JOIN pg_proc p ON p.oid = \
+         t.tgfoid WHERE p.pronamespace = {}::regnamespace AND NOT t.tgisinternal \\gexec\n\
+         DROP SCHEMA {} CASCADE;",
+        quote::literal(schema),
         quote::ident(schema)
     ))
 }

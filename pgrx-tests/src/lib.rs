@@ -5,12 +5,14 @@
 
 pub mod compare;
 pub mod installation;
+pub mod items;
 pub mod load;
 pub mod migration;
 pub mod observe;
 pub mod pair;
 pub mod phase;
 pub mod proxy;
+pub mod scenario;
 pub mod server;
 pub mod source;
 pub mod wait;

@@ -75,6 +75,33 @@ impl Pair {
         error
     }
 
+    /// `repl_start` with these arguments is refused so, and nothing has changed.
+    pub fn start_refused(&self, arguments: &str, sqlstate: &str, parts: &[&str]) {
+        let error = self.refused(&format!("SELECT repl_start('{NAME}', {arguments})"));
+        assert_says(&error, sqlstate, parts);
+        self.assert_nothing_started();
+        assert_eq!(self.query("SELECT count(*) FROM repl_events"), "0");
+    }
+
+    /// What `repl_check` says is an error, as `subject: message`. It changes nothing either.
+    pub fn check_errors(&self, arguments: &str) -> Vec<String> {
+        let sql = format!(
+            "SELECT subject || ': ' || message FROM repl_check({arguments}) WHERE severity = 'error'"
+        );
+        let rows = self.target.rows(TARGET_DATABASE, &sql);
+        self.assert_nothing_started();
+        rows.into_iter().map(|mut row| row.remove(0)).collect()
+    }
+
+    /// What `repl_check` tells to type on the source about its errors, typed there by a superuser: then nothing is wrong.
+    pub fn mend_on_source(&self, arguments: &str, database: &str) {
+        let sql = format!("SELECT fix FROM repl_check({arguments}) WHERE severity = 'error'");
+        for row in self.target.rows(TARGET_DATABASE, &sql) {
+            self.source.sql(database, &row[0]);
+        }
+        assert_eq!(self.check_errors(arguments), [""; 0], "the fixes help");
+    }
+
     /// Checks that a refused `repl_start` has left nothing.
     pub fn assert_nothing_started(&self) {
         assert_eq!(self.query("SELECT count(*) FROM decamp.subscription"), "0");

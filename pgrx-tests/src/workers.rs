@@ -1,5 +1,6 @@
 //! The extension's background workers, seen and ended from outside.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::migration::NAME;
@@ -48,6 +49,29 @@ impl Pair {
         for pid in &pids {
             self.sql(&format!("SELECT pg_terminate_backend({pid})"));
         }
+        pids
+    }
+
+    /// Kills the workers of one kind as the kernel does when memory runs out, upon which the server ends all sessions and
+    /// recovers as after a crash; returns who they were.
+    pub fn kill(&self, worker: Worker) -> Vec<String> {
+        let pids = self.pids(worker);
+        if pids.is_empty() {
+            return pids;
+        }
+        let crashes = || {
+            let log = self.target.log();
+            log.matches("all server processes terminated; reinitializing")
+                .count()
+        };
+        let before = crashes();
+        // one of them may have ended, or been ended with the first, meanwhile
+        let _ = Command::new("kill").arg("-KILL").args(&pids).output();
+        wait::within(Duration::from_secs(5), || {
+            (crashes() > before).then_some(())
+        });
+        self.target
+            .poll_until(TARGET_DATABASE, "SELECT true", RESTART);
         pids
     }
 

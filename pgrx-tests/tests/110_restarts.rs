@@ -75,6 +75,33 @@ fn source_crashes_in_every_phase() {
     pair.stop_migration();
 }
 
+/// The kernel kills a worker for want of memory: the server recovers, and the postmaster starts its workers again, preloaded or not.
+fn out_of_memory(pair: &Pair, seed: u64) {
+    let busy = pair.make_busy(seed);
+    let gates = Gates::on(pair);
+    gates.walk("", |phase| {
+        let old = match phase {
+            Phase::Copying => pair.kill(Worker::Copy),
+            _ => pair.kill(Worker::Apply),
+        };
+        assert!(!old.is_empty(), "somebody to kill in {phase:?}");
+        pair.wait_for_apply_worker(&old);
+        gates.wait_for(phase);
+    });
+    pair.assert_migrated_after(busy);
+    assert_eq!(pair.pids(Worker::Apply).len(), 1, "one apply worker");
+}
+
+#[test]
+fn workers_killed_in_every_phase_not_preloaded() {
+    out_of_memory(&Pair::builder().proxy().start(), 116);
+}
+
+#[test]
+fn workers_killed_in_every_phase_preloaded() {
+    out_of_memory(&Pair::builder().proxy().preload().start(), 117);
+}
+
 /// A fast stop takes under five seconds whatever the workers are doing, and after the start all goes on.
 #[test]
 fn target_stops_fast_in_every_phase() {

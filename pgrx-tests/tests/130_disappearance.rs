@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use decamp_tests::load::Busy;
 use decamp_tests::observe::words;
+use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::server::client::told;
 use decamp_tests::source::DATABASE;
 use decamp_tests::{Gates, Pair, Phase, wait};
 
@@ -35,6 +37,13 @@ fn wait_until_gone(pair: &Pair, deadline: Duration) {
     wait::until_true(deadline, "the workers are gone", || {
         pair.count_workers() == 0
     });
+    // and what worked for them on the target, in the middle of a statement too
+    pair.target.poll_until(
+        "postgres",
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pg_decamp %' \
+         AND backend_type = 'client backend'",
+        deadline,
+    );
     pair.source.poll_until(
         DATABASE,
         "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pg_decamp %'",
@@ -50,7 +59,7 @@ fn drop_extension_in(phase: Phase) {
     gates.close(phase);
     pair.migrate("");
     gates.wait_for(phase);
-    pair.sql("DROP EXTENSION pg_decamp");
+    drop_extension(&pair);
     wait_until_gone(&pair, LEFT);
     gates.open(phase);
     assert_quiet(&pair);
@@ -70,17 +79,43 @@ fn drop_extension_in(phase: Phase) {
         );
         let error = pair.refused(&start);
         assert!(
-            words(&error).contains("DROP SCHEMA decamp_heroku CASCADE"),
+            words(&error).contains("DROP SCHEMA \"decamp_heroku\" CASCADE"),
             "{}",
             words(&error)
         );
     }
-    pair.source
-        .app("DROP SCHEMA IF EXISTS decamp_heroku CASCADE");
-    pair.assert_source_clean();
+    clean_source(&pair);
     pair.stream("");
     pair.assert_migrated_after(busy);
     pair.stop_migration();
+}
+
+/// With a deadline of its own: should it hang, it is to fail.
+fn drop_extension(pair: &Pair) {
+    let mut client = pair.target.connect(TARGET_DATABASE);
+    let result = client
+        .batch_execute("SET statement_timeout = '10s'")
+        .and_then(|()| client.batch_execute("DROP EXTENSION pg_decamp"));
+    if let Err(error) = result {
+        panic!("DROP EXTENSION: {}", told(&error));
+    }
+}
+
+/// Drops what a forgotten subscription has left, table by table, as a busy source needs it.
+fn clean_source(pair: &Pair) {
+    let triggers = pair.source.rows(
+        DATABASE,
+        "SELECT format('SET lock_timeout = ''1s''; DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass) \
+         FROM pg_trigger t WHERE t.tgname LIKE 'decamp_heroku_%' AND t.tgparentid = 0",
+    );
+    let schema = vec!["DROP SCHEMA IF EXISTS decamp_heroku CASCADE".to_owned()];
+    for drop in triggers.into_iter().chain([schema]).flatten() {
+        // the application may be in the way, or win a deadlock
+        wait::until_true(SOON, &drop, || {
+            pair.source.connect_as_app().batch_execute(&drop).is_ok()
+        });
+    }
+    pair.assert_source_clean();
 }
 
 /// What the first migration had copied is in the way of the next one.
@@ -136,8 +171,7 @@ fn drop_database(pair: &Pair, busy: Busy, how: &str) {
     assert_quiet(pair);
     // the application has noticed nothing, and can be rid of what is left
     busy.stop(pair);
-    pair.source.app("DROP SCHEMA decamp_heroku CASCADE");
-    pair.assert_source_clean();
+    clean_source(pair);
 }
 
 fn second_pair() -> Pair {

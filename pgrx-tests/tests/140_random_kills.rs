@@ -29,7 +29,7 @@ fn unrest(pair: &Pair, rng: &mut Rng) {
     while begin.elapsed() < UNREST {
         let at = begin.elapsed().as_secs_f64();
         let tell = |what: &str| eprintln!("{at:6.2} {what}");
-        match rng.u32(0..12) {
+        match rng.u32(0..13) {
             0 | 1 => {
                 tell("terminate the apply worker");
                 pair.terminate(Worker::Apply);
@@ -67,6 +67,10 @@ fn unrest(pair: &Pair, rng: &mut Rng) {
                 pair.proxy().delay(Duration::from_millis(millis));
             }
             10 => {
+                tell("kill the apply worker");
+                pair.kill(Worker::Apply);
+            }
+            11 => {
                 tell("pause");
                 pair.sql("SELECT repl_pause('heroku')");
             }

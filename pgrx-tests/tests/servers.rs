@@ -1,5 +1,7 @@
 //! All tests that need servers, one module per topic, each in the file its path names.
 
+#[path = "061_adversity.rs"]
+mod adversity;
 #[path = "030_bad_input.rs"]
 mod bad_input;
 #[path = "060_capture.rs"]
@@ -14,6 +16,8 @@ mod control;
 mod disappearance;
 #[path = "000_harness.rs"]
 mod harness;
+#[path = "071_helper.rs"]
+mod helper;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]
@@ -22,12 +26,18 @@ mod network;
 mod partitions;
 #[path = "140_random_kills.rs"]
 mod random_kills;
+#[path = "031_refusals.rs"]
+mod refusals;
 #[path = "110_restarts.rs"]
 mod restarts;
 #[path = "090_security.rs"]
 mod security;
 #[path = "040_status.rs"]
 mod status;
+#[path = "021_stop.rs"]
+mod stop;
+#[path = "041_stopped_tables.rs"]
+mod stopped_tables;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "080_versions.rs"]

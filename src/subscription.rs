@@ -114,10 +114,11 @@ pub fn all() -> Vec<Subscription> {
 }
 
 fn unknown(name: &str) -> Failure {
-    let known: Vec<String> = spi::read("select name from decamp.subscription order by name", &[])
-        .iter()
-        .map(|r| r.string("name"))
-        .collect();
+    let known: Vec<String> =
+        spi::read_now("select name from decamp.subscription order by name", &[])
+            .iter()
+            .map(|r| r.string("name"))
+            .collect();
     let hint = if known.is_empty() {
         "There is none in this database; SELECT repl_start(...) makes one.".to_owned()
     } else {

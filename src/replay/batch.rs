@@ -6,13 +6,15 @@ use super::{Pending, poll, truncation};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
-use crate::libpq::{Connection, pump};
+use crate::libpq::{Connection, Flow, pump};
 use crate::relation::Counts;
 
 /// What a committed batch did.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub counts: Vec<(u32, Counts)>,
+    /// tables of which its snapshot shows more
+    pub left: Vec<u32>,
     /// nothing that its snapshot showed is left: the target equals the source as of that snapshot
     pub complete: bool,
 }
@@ -76,6 +78,7 @@ pub fn run(
         .filter(|oid| everything || pending.oids.contains(oid))
         .collect();
     known.refuse_changed(source, &concerned)?;
+    let mut fetched = Vec::new();
     let mut left = if everything { u64::MAX } else { MOST_ROWS };
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
@@ -85,25 +88,34 @@ pub fn run(
         if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
             let mode = ladder.mode(plan.oid).max(plan.lowest);
             let limit = (!everything).then(|| plan.limit.min(left));
-            let taken = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
+            let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
                 |failure| Trouble {
                     failure: failure.during(format_args!("replaying {}", plan.shown)),
                     table: Some(plan.oid),
                 },
             )?;
-            left = left.saturating_sub(taken);
+            left = left.saturating_sub(flow.rows);
+            fetched.push((plan.oid, flow));
         }
         if counts.rows() + counts.truncated > 0 {
             outcome.counts.push((plan.oid, counts));
         }
     }
-    outcome.complete = poll(source, names, plans)?.is_empty();
+    let more = poll(source, names, plans)?;
+    outcome.complete = more.is_empty();
+    outcome.left = more.oids;
+    for (oid, flow) in fetched {
+        let full = outcome.left.contains(&oid);
+        if let Some(plan) = plans.iter_mut().find(|p| p.oid == oid) {
+            plan.adapt(flow.rows, flow.bytes, full);
+        }
+    }
     target.batch("commit")?;
     source.batch("commit")?;
     Ok(outcome)
 }
 
-/// Fetches, stages and merges one table; how many keys it took.
+/// Fetches, stages and merges one table; the rows it fetched.
 fn replay_table(
     source: &mut Connection,
     target: &mut Connection,
@@ -111,13 +123,12 @@ fn replay_table(
     mode: Mode,
     limit: Option<u64>,
     counts: &mut Counts,
-) -> Result<u64, Failure> {
+) -> Result<Flow, Failure> {
     target.batch(&plan.create_stage)?;
     let flow = pump(source, &plan.fetch(limit), target, &plan.fill_stage, |_| {})?;
     if flow.rows == 0 {
-        return Ok(0);
+        return Ok(flow);
     }
-    plan.adapt(flow.rows, flow.bytes);
     if mode == Mode::Upsert {
         counts.deleted = target.execute(&plan.delete_gone, &[])?;
         let merged = &target.query(&plan.upsert, &[])?[0];
@@ -131,7 +142,7 @@ fn replay_table(
             .execute(&plan.insert_all, &[])?
             .saturating_sub(counts.updated);
     }
-    Ok(flow.rows)
+    Ok(flow)
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -198,12 +198,20 @@ impl Plan {
         format!("{}{limit}{}", self.fetch_head, self.fetch_tail)
     }
 
-    /// Adapts the batch to the width of the rows seen: about 32 MB a table.
-    pub fn adapt(&mut self, rows: u64, bytes: u64) {
+    /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it
+    /// took; if those were few rows changed over and over, the next takes more deltas for as many rows.
+    pub fn adapt(&mut self, rows: u64, bytes: u64, full: bool) {
         const BATCH_BYTES: u64 = 32 << 20;
-        if let Some(width) = bytes.checked_div(rows) {
-            let width = width.max(1);
-            self.limit = (BATCH_BYTES / width).clamp(50, MOST_KEYS);
-        }
+        const MOST_REPEATS: u64 = 10;
+        let Some(width) = bytes.checked_div(rows) else {
+            return;
+        };
+        let keys = (BATCH_BYTES / width.max(1)).clamp(50, MOST_KEYS);
+        let repeats = if full {
+            (self.limit / rows).clamp(1, MOST_REPEATS)
+        } else {
+            1
+        };
+        self.limit = keys * repeats;
     }
 }

@@ -60,6 +60,7 @@ impl Cycle<'_> {
             Ok(())
         })?;
         memory.meter.batch(rows);
+        self.enter_ready(&outcome.left)?;
         if outcome.complete {
             self.completed(memory, as_of)?;
         }
@@ -70,6 +71,28 @@ impl Cycle<'_> {
         })
     }
 
+    /// Tables whose backlog is empty in the snapshot just replayed are ready.
+    fn enter_ready(&mut self, backlogged: &[u32]) -> Result<(), Trouble> {
+        let id = self.id();
+        let ready: Vec<u32> = self
+            .relations
+            .iter()
+            .filter(|r| r.state == relation::State::Catchup && !backlogged.contains(&r.oid))
+            .map(|r| r.oid)
+            .collect();
+        if ready.is_empty() {
+            return Ok(());
+        }
+        self.relations = xact::run(|| {
+            for oid in &ready {
+                relation::enter(id, *oid, relation::State::Ready);
+            }
+            Ok(())
+        })
+        .and_then(|()| xact::run(|| Ok(relation::of(id))))?;
+        Ok(())
+    }
+
     /// Everything that was visible at `as_of` is on the target.
     fn completed(&mut self, memory: &mut Memory, as_of: i64) -> Result<(), Trouble> {
         let id = self.id();
@@ -77,21 +100,7 @@ impl Cycle<'_> {
             .relations
             .iter()
             .any(|r| r.state == relation::State::Errored);
-        let early: Vec<u32> = self
-            .relations
-            .iter()
-            .filter(|r| r.state == relation::State::Catchup)
-            .map(|r| r.oid)
-            .collect();
-        if !early.is_empty() {
-            xact::run(|| {
-                for oid in &early {
-                    relation::enter(id, *oid, relation::State::Ready);
-                }
-                Ok(())
-            })?;
-            self.relations = xact::run(|| Ok(relation::of(id)))?;
-        }
+        self.enter_ready(&[])?;
         let all_ready = self
             .relations
             .iter()

@@ -7,7 +7,6 @@ use super::argument;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Conninfo;
-use crate::pg::worker::{self, APPLY_CLASS};
 use crate::pg::{server, spi};
 use crate::subscription::{self, State};
 
@@ -84,8 +83,6 @@ fn alter(
         line = format!("{line}; to go on: SELECT repl_resume('{name}')");
     }
     event::record(Severity::Info, name, "subscription", &line, None);
-    worker::pids(APPLY_CLASS, subscription.id)
-        .into_iter()
-        .for_each(worker::wake);
+    subscription::end_rest(subscription.id);
     Ok(line)
 }

@@ -78,7 +78,7 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     }
     let running = worker::pids(APPLY_CLASS, *id);
     if subscription.enabled && !stopped && !running.is_empty() {
-        running.iter().for_each(|pid| worker::wake(*pid));
+        subscription::end_rest(*id);
         if forgiven == 0 {
             return Ok(format!("subscription \"{name}\" is running"));
         }

@@ -53,6 +53,20 @@ pub fn has_missed_changes(id: i32) -> bool {
     !spi::read(sql, &[Some(&id.to_string()), Some(MISSED)]).is_empty()
 }
 
+/// Whether the apply worker is to wait for its next try: nobody has paused, resumed or altered the subscription meanwhile.
+pub fn is_resting(id: i32) -> bool {
+    let sql = "select 1 from decamp.subscription where id = $1::int4 and enabled and retry_at is not null";
+    !spi::read(sql, &[Some(&id.to_string())]).is_empty()
+}
+
+/// Makes the apply worker try again at once.
+pub fn end_rest(id: i32) {
+    spi::update(
+        "update decamp.subscription set retry_at = null where id = $1::int4 and retry_at is not null",
+        &[Some(&id.to_string())],
+    );
+}
+
 /// The failure noted last and not yet cleared.
 pub fn noted_failure(id: i32) -> Option<String> {
     spi::read(

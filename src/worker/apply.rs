@@ -226,15 +226,15 @@ fn is_conflict(failure: &Failure) -> bool {
     matches!(failure.sqlstate.as_str(), "23505" | "23P01" | "21000")
 }
 
-/// Waits out a back-off. Ends early when somebody wakes us or pauses or alters the subscription.
+/// Waits out a back-off. Ends early when somebody pauses, resumes or alters the subscription; not for `repl_wait`, which
+/// wakes us all the time: who waits for the end of an outage is not helped by tries that make the back-off grow.
 fn rest(id: i32, wait: Duration) -> Result<(), Failure> {
     activity::report(Some("waiting before the next try"));
     let deadline = Instant::now() + wait;
     while let Some(left) = deadline.checked_duration_since(Instant::now()) {
         liveness::tick();
-        let woken = latch::wait(left.min(Duration::from_secs(1)));
-        let enabled = xact::run(|| Ok(subscription::by_id(id).is_some_and(|s| s.enabled)))?;
-        if woken || !enabled {
+        latch::wait(left.min(Duration::from_secs(1)));
+        if !xact::run(|| Ok(subscription::is_resting(id)))? {
             return Ok(());
         }
     }

@@ -33,7 +33,7 @@ fn recovers(pair: &Pair, gates: &Gates, phase: Phase, noticed_within: Duration) 
     assert_eq!(pair.status("state"), phase.state());
     assert_eq!(pair.status("hint IS NOT NULL"), "t");
     // it stays that way for several tries, and does not flicker
-    let lost = wait::within(Duration::from_secs(4), || {
+    let lost = wait::within(Duration::from_secs(2), || {
         let shown = pair.status("error IS NOT NULL AND summary LIKE '%nothing is lost%'");
         (shown != "t").then(|| pair.tell())
     });
@@ -78,7 +78,7 @@ fn hung_up_on_many_times() {
     let busy = pair.make_busy(122);
     let gates = Gates::on(&pair);
     at(&gates, Phase::Copying, &pair);
-    for _ in 0..5 {
+    for _ in 0..3 {
         let before = pair.proxy().accepted();
         pair.proxy().hang_up();
         wait::until_true(RECOVERED, "connected again", || {
@@ -87,7 +87,7 @@ fn hung_up_on_many_times() {
     }
     gates.open(Phase::Copying);
     pair.wait_for("streaming", 2 * SOON);
-    for _ in 0..5 {
+    for _ in 0..3 {
         let before = pair.proxy().accepted();
         pair.proxy().hang_up();
         wait::until_true(RECOVERED, "connected again", || {

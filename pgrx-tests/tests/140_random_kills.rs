@@ -8,7 +8,7 @@ use decamp_tests::{Mode, Pair, wait};
 use fastrand::Rng;
 
 /// How long things die.
-const UNREST: Duration = Duration::from_secs(30);
+const UNREST: Duration = Duration::from_secs(25);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// `DECAMP_SEED=<number>` repeats a run, as far as a run can be repeated.
@@ -88,12 +88,14 @@ fn unrest(pair: &Pair, rng: &mut Rng) {
 
 fn survives(pair: &Pair, seed: u64) {
     let mut rng = Rng::with_seed(seed);
-    let busy = pair.make_busy(seed);
+    let mut busy = pair.make_busy(seed);
     pair.migrate("workers => 2");
     unrest(pair, &mut rng);
     pair.proxy().mend();
     pair.proxy().delay(Duration::ZERO);
     pair.sql("SELECT repl_resume()");
+    // what has piled up, and the churn on top, may be more than a small machine can do in a minute
+    busy.calm();
     pair.wait_for("streaming", MINUTE);
     pair.assert_migrated_after(busy);
     pair.stop_migration();

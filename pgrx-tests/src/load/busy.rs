@@ -22,7 +22,7 @@ const SCRIPT: &str = "\\set id random(1, 200)\n\
 /// The load on a source, through restarts of it. Dropping it ends it.
 pub struct Busy {
     bench: Running,
-    churn: Churn,
+    churn: Option<Churn>,
 }
 
 impl Pair {
@@ -38,7 +38,7 @@ impl Pair {
                 .rate(60)
                 .through_restarts()
                 .start(),
-            churn: self.source.churn(seed, 1),
+            churn: Some(self.source.churn(seed, 1)),
         }
     }
 
@@ -52,11 +52,18 @@ impl Pair {
 }
 
 impl Busy {
+    /// Ends the churn; pgbench goes on.
+    pub fn calm(&mut self) {
+        if let Some(churn) = self.churn.take() {
+            let tally = churn.stop();
+            assert!(tally.committed > 20, "the churn was at work: {tally:?}");
+        }
+    }
+
     /// Ends the load, to a clean end.
-    pub fn stop(self, pair: &Pair) {
+    pub fn stop(mut self, pair: &Pair) {
+        self.calm();
         self.bench.stop(&pair.source);
-        let tally = self.churn.stop();
-        assert!(tally.committed > 20, "the churn was at work: {tally:?}");
     }
 }
 

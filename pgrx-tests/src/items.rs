@@ -22,3 +22,14 @@ pub fn busy(pair: &Pair) -> Running {
         .rate(200)
         .start()
 }
+
+/// One table of fifty rows: enough for what is refused.
+pub const FIFTY: &str = "create table item (id int primary key, value text); \
+     insert into item select i, 'x' from generate_series(1, 50) as i";
+
+/// A pair whose source has that table.
+pub fn prepared() -> Pair {
+    let pair = Pair::start();
+    pair.source.app(FIFTY);
+    pair
+}

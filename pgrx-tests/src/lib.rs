@@ -3,6 +3,7 @@
 //! A test reads `Pair::start()`, makes the source busy ([`load`]), drives the extension by SQL on the target and ends
 //! with [`compare::assert_same`]. Whatever it waits for it waits for in [`wait`], with a deadline.
 
+pub mod beat;
 pub mod compare;
 pub mod installation;
 pub mod items;

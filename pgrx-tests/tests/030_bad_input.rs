@@ -3,19 +3,12 @@
 use std::time::{Duration, Instant};
 
 use decamp_tests::compare::assert_same;
+use decamp_tests::items::{FIFTY, prepared};
 use decamp_tests::observe::{SOON, assert_helpful, assert_no_password, assert_says, words};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::server::uri;
 use decamp_tests::source::{DATABASE, PASSWORD, ROLE};
 use decamp_tests::{Pair, wait};
-
-const TABLES: &str = "create table item (id int primary key, value text); insert into item select i, 'x' from generate_series(1, 50) as i";
-
-fn prepared() -> Pair {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair
-}
 
 #[test]
 fn bad_input_arguments() {
@@ -135,7 +128,7 @@ fn bad_input_arguments() {
 #[test]
 fn bad_input_connections() {
     let pair = Pair::builder().proxy().start();
-    pair.source.app(TABLES);
+    pair.source.app(FIFTY);
     let port = pair.source.port();
     let closed = decamp_tests::server::free_port();
 
@@ -223,7 +216,7 @@ fn bad_input_connections() {
 #[test]
 fn bad_input_schema_of_the_extension() {
     let pair = Pair::builder().without_extension().start();
-    pair.source.app(TABLES);
+    pair.source.app(FIFTY);
     pair.sql("create schema decamp");
     let error = pair
         .target

@@ -1,18 +1,10 @@
 //! What stands in the way on the servers is told before anything is begun, with what to type: rights, keys, tables.
 
-use decamp_tests::Pair;
+use decamp_tests::items::{FIFTY, prepared};
 use decamp_tests::observe::words;
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::server::uri;
 use decamp_tests::source::{DATABASE, PASSWORD, ROLE};
-
-const TABLES: &str = "create table item (id int primary key, value text); insert into item select i, 'x' from generate_series(1, 50) as i";
-
-fn prepared() -> Pair {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair
-}
 
 #[test]
 fn refusals_for_rights() {
@@ -58,7 +50,7 @@ fn refusals_for_rights() {
         .sql("Other", "grant create, usage on schema public to app");
     pair.source
         .connect_as(ROLE, "Other")
-        .batch_execute(TABLES)
+        .batch_execute(FIFTY)
         .expect("tables of the role");
     let other = format!(
         "source => '{}'",

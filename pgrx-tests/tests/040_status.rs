@@ -3,33 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use decamp_tests::load::Running;
+use decamp_tests::beat::{TABLES, busy, number};
 use decamp_tests::observe::{SOON, assert_no_password};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::{Pair, wait};
-
-const TABLES: &str = "create table item (id int primary key, value text not null); \
-     create table other (id int primary key, value text); \
-     create table beat (id int primary key, at timestamptz); \
-     insert into item select i, 'value ' || i from generate_series(1, 500) as i; \
-     insert into other select i, 'value ' || i from generate_series(1, 100) as i; \
-     insert into beat values (1, now())";
-
-fn busy(pair: &Pair) -> Running {
-    pair.source
-        .pgbench()
-        .script(
-            "\\set n random(1, 500)\nupdate item set value = 'value ' || random() where id = :n;\n",
-        )
-        .script("update beat set at = clock_timestamp();\n")
-        .rate(200)
-        .start()
-}
-
-fn number(text: &str) -> f64 {
-    text.parse()
-        .unwrap_or_else(|_| panic!("a number: {text:?}"))
-}
 
 #[test]
 fn status_while_copying() {

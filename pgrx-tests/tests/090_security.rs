@@ -4,13 +4,12 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use decamp_tests::items::FIFTY;
 use decamp_tests::observe::{SOON, assert_no_password, words};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::server::uri;
 use decamp_tests::source::{DATABASE, ROLE};
 use decamp_tests::{Pair, wait};
-
-const TABLES: &str = "create table item (id int primary key, value text); insert into item select i, 'x' from generate_series(1, 50) as i";
 
 /// All that `pg_stat_activity` says, as a superuser sees it.
 fn activity(pair: &Pair) -> String {
@@ -75,7 +74,7 @@ fn security_password_is_nowhere() {
     // only now: making the role has a password in its statement
     pair.source.append_conf("log_statement = 'all'");
     pair.source.reload();
-    pair.source.app(TABLES);
+    pair.source.app(FIFTY);
     let source = pair.source_uri();
 
     // when it fails, for whatever reason
@@ -174,7 +173,7 @@ fn security_password_is_nowhere() {
 #[test]
 fn security_functions() {
     let pair = Pair::start();
-    pair.source.app(TABLES);
+    pair.source.app(FIFTY);
     let source = pair.source_uri();
     let open = "SELECT coalesce(string_agg(p.proname, ' '), '') FROM pg_proc p \
                 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \

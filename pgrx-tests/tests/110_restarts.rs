@@ -44,7 +44,8 @@ fn target_crashes_in_every_phase_not_preloaded() {
         }
         pair.sql("SELECT repl_resume()");
         gates.wait_for(phase);
-        assert_eq!(pair.status("error IS NULL"), "t", "{}", pair.tell());
+        // the source may take a moment to notice that the former worker's session is gone
+        pair.wait_for_recovery(SOON);
     });
     pair.assert_migrated_after(busy);
     pair.stop_migration();

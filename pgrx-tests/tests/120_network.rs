@@ -199,7 +199,10 @@ fn password_changes_in(phase: Phase) {
     gates.open(Phase::Copying);
     pair.wait_for("streaming", 2 * SOON);
 
-    // back to the first one, which pgbench may need again; by repl_alter before anybody has noticed
+    // back to the first one, without anybody noticing: who is connected stays so
+    let connected =
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'pg_decamp % apply'";
+    pair.source.poll_until(DATABASE, connected, SOON);
     pair.source.sql(
         DATABASE,
         &format!("ALTER ROLE {ROLE} PASSWORD '{PASSWORD}'"),

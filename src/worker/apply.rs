@@ -184,14 +184,21 @@ fn handle(
         return Ok(Next::Again);
     }
     if verdict(&failure) != Verdict::Retry {
-        xact::run(|| {
+        let stopped = xact::run(|| {
+            // somebody may have mended it while we were failing
+            let now = subscription::by_id_settled(id);
+            if now
+                .is_some_and(|s| s.source != subscription.source || s.target != subscription.target)
+            {
+                return Ok(false);
+            }
             let mut subscription = subscription.clone();
             subscription.enter(State::Errored);
             subscription::note_failure(id, &failure, None);
             event::record_failure(&subscription.name, "subscription", &failure);
-            Ok(())
+            Ok(true)
         })?;
-        return Ok(Next::Stop);
+        return Ok(if stopped { Next::Stop } else { Next::Again });
     }
     let wait = memory.backoff.next();
     let news = memory.told.as_deref() != Some(failure.sqlstate.as_str());

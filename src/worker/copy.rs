@@ -141,7 +141,8 @@ fn give_back(subscription: &Subscription, task: &Task, failure: &Failure) -> Res
         task::put_back(task.id, failure, wait);
         let shown = relation::by_oid(subscription.id, task.source_oid)
             .map_or_else(String::new, |r| r.shown());
-        if verdict(failure) == Verdict::Retry {
+        // a connection that does not come up is no fault of the table; whether it is one to stop for the apply worker sees
+        if failure.disconnected || verdict(failure) == Verdict::Retry {
             let message = format!("copy interrupted, trying again: {}", failure.line());
             event::record(
                 Severity::Warning,

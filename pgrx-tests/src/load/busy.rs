@@ -6,10 +6,11 @@ use crate::compare::assert_sequences_not_behind;
 use crate::pair::{Pair, TARGET_DATABASE};
 use crate::source::DATABASE;
 
-/// About 4 MB, so that its copy does not fit into what lies between two programs, and the hot row that each script updates.
+/// About 4 MB: its copy does not fit into the buffers between two programs, so it can be caught in the middle.
 const HELD: &str = "create table held (id integer primary key, n integer, value text); \
     alter table held alter column value set storage external; \
     insert into held select i, 0, repeat(md5(i::text), 600) from generate_series(1, 200) as i";
+/// It also keeps small what the churn makes grow and then updates as a whole, or the load would have no bounds.
 const SCRIPT: &str = "\\set id random(1, 200)\n\
     \\set aid random(1, 100000)\n\
     \\set delta random(-5000, 5000)\n\
@@ -17,6 +18,7 @@ const SCRIPT: &str = "\\set id random(1, 200)\n\
     update pgbench_accounts set abalance = abalance + :delta where aid = :aid;\n\
     update held set n = n + 1 where id = :id;\n\
     insert into pgbench_history (tid, bid, aid, delta, mtime) values (1, 1, :aid, :delta, current_timestamp);\n\
+    delete from c_keys where key in (select key from c_keys limit 4 for update skip locked);\n\
     end;\n";
 
 /// The load on a source, through restarts of it. Dropping it ends it.

@@ -28,7 +28,7 @@ comment on function repl_resume(text) is
     ' Starts only what is missing; made for cron.schedule.';
 comment on function repl_stop(text, boolean) is
     'Ends a subscription: workers, capture triggers and schema on the source, state here. The target''s data stays.'
-    ' drop_source_objects: false leaves the source alone, for one that is gone for good.';
+    ' drop_source_objects: false leaves the source alone, for one that is gone for good. Not inside a transaction block.';
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';

@@ -82,20 +82,28 @@ pub fn arrived(
     } else {
         String::new()
     };
-    let mut sql = format!(
-        "begin; set local lock_timeout = '{seconds}s'; {drop} {};",
-        truncate_trigger(names, root.oid, &member)
-    );
-    if partition.leaf {
-        let key: Vec<String> = root.key.iter().map(|k| ident(&k.name)).collect();
-        sql.push_str(&truncation(names, root.oid, partition));
-        sql.push_str(&format!(
-            "insert into {} select {} from only {member};",
+    in_transaction(
+        source,
+        &format!(
+            "begin; set local lock_timeout = '{seconds}s'; {drop} {};",
+            truncate_trigger(names, root.oid, &member)
+        ),
+    )?;
+    if !partition.leaf {
+        return Ok(());
+    }
+    // in a transaction of its own, which locks nobody out however many rows there are. Rows written meanwhile leave deltas,
+    // and those wait: replay runs in this process, after this.
+    let key: Vec<String> = root.key.iter().map(|k| ident(&k.name)).collect();
+    let truncation = truncation(names, root.oid, partition);
+    in_transaction(
+        source,
+        &format!(
+            "begin; {truncation} insert into {} select {} from only {member};",
             names.segment(root.oid),
             key.join(", ")
-        ));
-    }
-    in_transaction(source, &sql)
+        ),
+    )
 }
 
 /// A partition that was dropped or detached: its rows are no longer in the table.

@@ -123,6 +123,11 @@ impl Cycle<'_> {
             if cared_for {
                 continue;
             }
+            // forgotten first: dying between its trigger and its deltas, we come back for it
+            xact::run(|| {
+                relation::remove_partition(id, new.oid);
+                Ok(())
+            })?;
             match partition::arrived(source, &session.names, root, new) {
                 Ok(()) => xact::run(|| {
                     relation::add_partition(id, root.oid, new);

@@ -3,9 +3,10 @@
 revoke all on function repl_check(text, text, text[], text[]) from public;
 revoke all on function repl_start(text, text, text, text[], text[], int, boolean, boolean) from public;
 revoke all on function repl_wait(text, text, interval) from public;
-revoke all on function repl_pause(text) from public;
+revoke all on function repl_pause(text, boolean) from public;
 revoke all on function repl_resume(text) from public;
-revoke all on function repl_stop(text, boolean) from public;
+revoke all on function repl_stop(text, boolean, boolean) from public;
+revoke all on function repl_resync(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
@@ -21,14 +22,21 @@ comment on function repl_wait(text, text, interval) is
     'Waits until a subscription is ''copied'' (every table''s rows are on the target), ''streaming'' (every table ready) or'
     ' ''caught_up'' (all that was committed on the source before the call is visible on the target). Errors: 57014 after'
     ' timeout, 55000 when it cannot come true any more (paused, errored, no worker).';
-comment on function repl_pause(text) is
-    'Ends a subscription''s workers after the batch or chunk at hand. Changes keep being collected on the source.';
+comment on function repl_pause(text, boolean) is
+    'Ends a subscription''s workers after the batch, chunks and index builds at hand. now: within a second; what is at hand is'
+    ' given up and repeated later, nothing is lost. Changes keep being collected on the source.';
 comment on function repl_resume(text) is
     'Lets a subscription (null: all) go on: after repl_pause, after an error, after a server restart without preload.'
     ' Starts only what is missing; made for cron.schedule.';
-comment on function repl_stop(text, boolean) is
+comment on function repl_stop(text, boolean, boolean) is
     'Ends a subscription: workers, capture triggers and schema on the source, state here. The target''s data stays.'
-    ' drop_source_objects: false leaves the source alone, for one that is gone for good. Not inside a transaction block.';
+    ' drop_source_objects: false leaves the source alone, for one that is gone for good. rebuild: indexes and constraints'
+    ' that were taken off the target for the copy are built first; false: their SQL is only told, as notices and in'
+    ' repl_events. Not inside a transaction block.';
+comment on function repl_resync(text, text) is
+    'Copies one table anew while the others stream: empties it on the target and fills it again. "table": schema.name, quoted'
+    ' where SQL would need it. Also for a table that has stopped because changes of it were missed. Errors: 42P01 when the'
+    ' subscription has no such table.';
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';

@@ -33,6 +33,7 @@ create table decamp.subscription (
     copy_schema       boolean not null,
     copy_data         boolean not null,
     enabled           boolean not null default true,
+    cut               boolean not null default false,
     state             text not null default 'starting',
     errored_from      text,
     created_at        timestamptz not null default pg_catalog.clock_timestamp(),
@@ -66,6 +67,7 @@ comment on column decamp.subscription.owner is 'role that called repl_start; the
 comment on column decamp.subscription.source is 'connection string, with its password; readable by superusers only';
 comment on column decamp.subscription.target is 'connection string; null: this server, this database, the owner''s role';
 comment on column decamp.subscription.enabled is 'false: paused by repl_pause';
+comment on column decamp.subscription.cut is 'paused by repl_pause(now => true): what copy workers have at hand is given up';
 comment on column decamp.subscription.state is
     'set by the apply worker. starting: nothing done yet. importing: the schema is being imported. installing: capture'
     ' triggers are being put on the source. copying: chunks are being copied. catchup: all is copied, changes made'
@@ -91,6 +93,9 @@ create table decamp.relation (
     errored_from      text,
     shape             text,
     content           text,
+    deferred          boolean not null default false,
+    planned           boolean not null default false,
+    restarts          int not null default 0,
     bytes             bigint not null default 0,
     rows_estimate     bigint not null default 0,
     backlog           bigint not null default 0,
@@ -115,12 +120,16 @@ comment on column decamp.relation.capture is
     'statement: statement-level capture triggers; row: row-level ones (partitioned and inherited tables)';
 comment on column decamp.relation.state is
     'set by the apply worker. init: no capture on the source yet. copying: capture is installed, chunks are being copied.'
-    ' copied: all chunks are on the target. catchup: changes made during the copy are being replayed. ready: its backlog'
-    ' was empty once; it streams. errored: this table has stopped, the others go on, its deltas wait';
+    ' copied: all rows and indexes are on the target. catchup: changes made during the copy are being replayed. ready: its'
+    ' backlog was empty once; it streams. errored: this table has stopped, the others go on, its deltas wait';
 comment on column decamp.relation.errored_from is 'the state repl_resume puts an errored table back to';
 comment on column decamp.relation.shape is
     'fingerprint of the source''s columns; when it changes together with content, every row is delivered anew';
 comment on column decamp.relation.content is 'fingerprint of what changes rows without firing triggers';
+comment on column decamp.relation.deferred is
+    'what is to be taken off its target for the copy (indexes, constraints) is off, and in the tasks';
+comment on column decamp.relation.planned is 'its chunks are in the tasks; false: its copy begins, or begins anew';
+comment on column decamp.relation.restarts is 'how often its copy began anew: repl_resync, a rewrite of the table on the source';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
 
 create table decamp.partition (
@@ -144,14 +153,25 @@ create table decamp.task (
     id                bigint generated always as identity,
     subscription_id   int not null,
     source_oid        oid not null,
-    kind              text not null default 'chunk',
+    kind              text not null,
+    phase             int not null,
+    name              text,
+    member            oid,
+    member_name       text,
+    filenode          oid,
+    condition         text,
+    statements        text[],
+    other_oid         oid,
     state             text not null default 'pending',
     bytes             bigint not null,
+    rows_estimate     bigint not null default 0,
     rows_done         bigint not null default 0,
     bytes_done        bigint not null default 0,
+    part              double precision,
     attempts          int not null default 0,
     worker_pid        int,
     worker_since      timestamptz,
+    target_pid        int,
     not_before        timestamptz,
     started_at        timestamptz,
     finished_at       timestamptz,
@@ -160,17 +180,52 @@ create table decamp.task (
     constraint task_relation_fkey
         foreign key (subscription_id, source_oid)
         references decamp.relation (subscription_id, source_oid) on delete cascade,
-    constraint task_kind_check check (kind in ('chunk')),
+    constraint task_kind_check
+        check (kind in ('chunk', 'duplicates', 'index', 'constraint', 'analyze', 'foreign key', 'validation')),
     constraint task_state_check check (state in ('pending', 'running', 'done'))
 );
 
-create index task_open_idx on decamp.task (subscription_id, state) where state <> 'done';
+create index task_open_idx on decamp.task (subscription_id, source_oid, phase) where state <> 'done';
 
 comment on table decamp.task is 'one piece of a subscription''s initial copy; claimed by copy workers';
+comment on column decamp.task.kind is
+    'in this order for each table. chunk: rows of a range. duplicates: rows copied twice, because they moved meanwhile, are'
+    ' removed. index, constraint: what was taken off the target is built again. analyze. foreign key (not yet valid) and'
+    ' validation: when both its tables are ready';
+comment on column decamp.task.phase is 'rank of the kind: a task waits for those of its table with a lower phase';
+comment on column decamp.task.name is 'of the index or constraint';
+comment on column decamp.task.member is 'where a chunk is from: the table, or one of its partitions';
+comment on column decamp.task.filenode is 'of the member when it was cut by ctid: a rewritten table is cut anew';
+comment on column decamp.task.condition is 'rows of the chunk, SQL for the source; null: all of the member';
+comment on column decamp.task.statements is 'SQL for the target, run in one transaction with its note in decamp.applied';
+comment on column decamp.task.other_oid is 'the other table of a foreign key, if it belongs to the subscription';
 comment on column decamp.task.bytes is 'size of the piece on the source''s disk';
 comment on column decamp.task.bytes_done is 'bytes sent to the target so far';
+comment on column decamp.task.part is 'how far an index build is, 0 to 1';
 comment on column decamp.task.worker_since is 'backend start of the claiming worker: tells a reused process id';
+comment on column decamp.task.target_pid is 'the worker''s session on the target';
 comment on column decamp.task.not_before is 'earliest moment of the next try';
+
+create view decamp.claimable as
+select o.id, o.subscription_id, o.kind, o.bytes, o.attempts, r.bytes as table_bytes,
+       case when o.phase = 1 then 1 when o.phase < 5 then 0 else o.phase end as turn
+from decamp.task o
+join decamp.relation r using (subscription_id, source_oid)
+left join decamp.relation other
+       on other.subscription_id = o.subscription_id and other.source_oid = o.other_oid
+where o.state = 'pending' and (o.not_before is null or o.not_before <= pg_catalog.clock_timestamp())
+  and case when o.phase < 6 then r.planned and r.state in ('copying', 'copied')
+           else r.state = 'ready' and coalesce(other.state, 'ready') = 'ready' end
+  and not exists (
+      select from decamp.task b
+      where b.subscription_id = o.subscription_id and b.source_oid = o.source_oid and b.state <> 'done'
+        and (b.phase < o.phase or (b.phase = 4 and o.phase = 4 and b.id < o.id)));
+
+comment on view decamp.claimable is
+    'tasks that a copy worker can be given right now. A task waits for those of its table with a lower phase; constraints,'
+    ' each of which locks the table, go one by one; foreign keys wait until both tables are ready';
+comment on column decamp.claimable.turn is
+    'what others wait for comes first, then chunks, after them statistics, foreign keys last';
 
 create table decamp.event (
     id                bigint generated always as identity,
@@ -189,11 +244,11 @@ comment on table decamp.event is 'append-only history; outlives its subscription
 -- src/target.rs makes the same table on a target that is another server
 create table decamp.applied (
     subscription      uuid not null,
-    chunk             bigint not null,
+    task              bigint not null,
     rows              bigint,
     at                timestamptz not null default pg_catalog.now(),
-    constraint applied_pkey primary key (subscription, chunk)
+    constraint applied_pkey primary key (subscription, task)
 );
 
 comment on table decamp.applied is
-    'on the target: chunks that are copied, written in the transaction that copied them';
+    'on the target: tasks that are done, written in the transaction that did them';

@@ -10,26 +10,49 @@ with running as (
       and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
     group by l.objid
 ), chunk as (
-    select t.subscription_id, t.source_oid, t.state = 'done' as done, t.bytes, t.rows_done, t.bytes_done,
-           case
-               when t.state = 'done' then 1.0
-               when r.rows_estimate > 0 then least(t.rows_done::numeric / r.rows_estimate, 0.99)
-               when t.bytes > 0 then least(t.bytes_done::numeric / t.bytes, 0.99)
-               else 0
-           end as part
+    select t.subscription_id, t.source_oid, t.rows_done, t.bytes * d.part as copied,
+           -- of that, what came in the last half minute, if it came evenly
+           t.bytes * d.part * greatest(extract(epoch from d.until - greatest(t.started_at, d.since)), 0)
+               / greatest(extract(epoch from d.until - t.started_at), 0.001) as lately
     from decamp.task t
     join decamp.relation r using (subscription_id, source_oid)
+    cross join lateral (
+        select case
+                   when t.state = 'done' then 1.0
+                   when t.rows_estimate > 0 then least(t.rows_done::numeric / t.rows_estimate, 0.99)
+                   when t.bytes > 0 then least(t.bytes_done::numeric / t.bytes, 0.99)
+                   else 0
+               end as part,
+               case when t.state = 'pending' then t.started_at
+                    else coalesce(t.finished_at, pg_catalog.clock_timestamp()) end as until,
+               pg_catalog.clock_timestamp() - interval '30 seconds' as since
+    ) d
+    where t.kind = 'chunk'
 ), copy as (
-    select c.subscription_id, sum(c.bytes) as bytes, sum(round(c.bytes * c.part)) as copied,
-           bool_and(c.done) as done
+    select c.subscription_id, sum(round(c.copied)) as copied, sum(c.rows_done) as rows,
+           coalesce(sum(c.lately), 0) as lately
     from chunk c
     group by c.subscription_id
+), build as (
+    select t.subscription_id,
+           pg_catalog.string_agg(t.name || coalesce(pg_catalog.format(' (%s%%)', round(100 * t.part::numeric)), ''), ', '
+                                 order by t.id) as names
+    from decamp.task t
+    where t.state = 'running' and t.kind in ('index', 'constraint', 'foreign key', 'validation')
+    group by t.subscription_id
+), missing as (
+    select t.subscription_id, count(*) filter (where t.kind = 'foreign key') as keys,
+           count(*) filter (where t.kind = 'validation') as validations
+    from decamp.task t
+    where t.state <> 'done' and t.kind in ('foreign key', 'validation')
+    group by t.subscription_id
 ), rel as (
     select r.subscription_id, count(*) as tables,
            count(*) filter (where r.state = 'ready') as ready,
            count(*) filter (where r.state in ('copied', 'catchup', 'ready')) as copied,
            count(*) filter (where r.state = 'errored') as errored,
-           sum(r.bytes) as bytes,
+           sum(r.bytes) as bytes, sum(r.rows_estimate) as rows,
+           bool_and(r.state in ('copied', 'catchup', 'ready')) as done,
            (array_agg(pg_catalog.format('%I.%I: %s', r.schema, r.name, r.error) order by r.schema, r.name)
                filter (where r.state = 'errored'))[1] as error,
            (array_agg(r.hint order by r.schema, r.name) filter (where r.state = 'errored'))[1] as hint
@@ -40,25 +63,33 @@ with running as (
            coalesce(w.workers, 0) as running, coalesce(w.apply, false) as alive,
            coalesce(rel.tables, 0) as tables_total, coalesce(rel.ready, 0) as ready, coalesce(rel.copied, 0) as copied,
            coalesce(rel.errored, 0) as tables_errored, rel.error as table_error, rel.hint as table_hint,
-           coalesce(c.bytes, rel.bytes, 0)::int8 as bytes_total,
+           coalesce(rel.bytes, 0)::int8 as bytes_total,
            coalesce(c.copied, 0)::int8 as bytes_copied,
+           greatest(rel.rows, c.rows, 0)::int8 as rows_total,
+           coalesce(c.rows, 0)::int8 as rows_copied,
+           build.names as building,
+           coalesce(missing.keys, 0) as missing_keys,
+           coalesce(missing.validations, 0) as missing_validations,
            case
-               when c.done then 1.0
-               when c.bytes > 0 then c.copied / c.bytes
-               when s.state in ('catchup', 'streaming') then 1.0
+               when rel.done or s.state in ('catchup', 'streaming') then 1.0
+               when rel.bytes > 0 then least(c.copied / rel.bytes, 1.0)
                else 0
-           end as part
+           end as part,
+           case when s.copy_started_at < pg_catalog.clock_timestamp() - interval '1 second'
+                then c.lately / least(extract(epoch from pg_catalog.clock_timestamp() - s.copy_started_at), 30)
+           end as copy_rate
     from decamp.subscription s
     left join running w on w.subscription_id = s.id
     left join copy c on c.subscription_id = s.id
+    left join build on build.subscription_id = s.id
+    left join missing on missing.subscription_id = s.id
     left join rel on rel.subscription_id = s.id
 ), judged as (
     select f.*,
            case
-               when f.part between 0.01 and 0.9999 and f.copy_started_at is not null
-                    and f.now - f.copy_started_at > interval '3 seconds'
-               then pg_catalog.make_interval(secs => round(extract(epoch from f.now - f.copy_started_at)::numeric
-                                                   * (1 - f.part) / f.part)::float8)
+               when f.part between 0.01 and 0.9999 and f.copy_rate > 0
+                    and f.now - f.copy_started_at > interval '5 seconds'
+               then pg_catalog.make_interval(secs => round((f.bytes_total - f.bytes_copied) / f.copy_rate)::float8)
            end as eta,
            case
                when f.state = 'streaming' or (f.state = 'errored' and f.complete_at is not null)
@@ -87,8 +118,12 @@ select j.name,
        j.ready::int as tables_ready,
        j.bytes_total,
        j.bytes_copied,
+       j.rows_total,
+       j.rows_copied,
        round(100 * j.part, 1) as progress,
+       case when j.state = 'copying' then round(coalesce(j.copy_rate, 0))::int8 end as copy_rate,
        j.eta,
+       j.building,
        j.backlog,
        j.lag,
        case when j.alive and j.last_batch_at > j.now - interval '10 seconds'
@@ -131,8 +166,11 @@ select j.name,
            when j.state = 'importing' then 'Importing the schema into the target.'
            when j.state = 'installing' then 'Installing capture triggers on the source, one table at a time.'
            when j.state = 'copying' then
-               pg_catalog.format('Copying: %s of %s tables done, %s%%%s.', j.copied, j.tables_total,
-                                 round(100 * j.part), coalesce(', about ' || date_trunc('second', j.eta) || ' left', ''))
+               pg_catalog.format('Copying: %s of %s tables done, %s%% of the bytes%s%s%s.', j.copied, j.tables_total,
+                                 floor(100 * j.part),
+                                 ' at ' || pg_catalog.pg_size_pretty(nullif(round(j.copy_rate), 0)::int8) || '/s',
+                                 ', about ' || date_trunc('second', j.eta) || ' left',
+                                 '; building ' || j.building)
            when j.state = 'catchup' then
                pg_catalog.format('Replaying what changed during the copy: %s deltas to go, %s of %s tables ready.',
                                  coalesce(j.backlog, 0), j.ready, j.tables_total)
@@ -144,6 +182,14 @@ select j.name,
                pg_catalog.format('Streaming: %s deltas to replay at %s rows/s, the target was complete %s s ago.',
                                  coalesce(j.backlog, 0), round(coalesce(j.apply_rate, 0)::numeric),
                                  round(extract(epoch from j.lag)::numeric, 1))
+       end
+       || case
+           when j.shown <> 'streaming' then ''
+           when j.missing_keys > 0 then
+               pg_catalog.format(' %s foreign keys are not on the target yet; they are being added.', j.missing_keys)
+           when j.missing_validations > 0 then
+               pg_catalog.format(' %s foreign keys are being validated.', j.missing_validations)
+           else ''
        end as summary,
        j.source_shown as source,
        j.target_shown as target
@@ -159,8 +205,14 @@ comment on column repl_status.tables is 'tables taken';
 comment on column repl_status.tables_ready is 'tables whose copy is complete and whose backlog was empty once';
 comment on column repl_status.bytes_total is 'size of the tables on the source''s disk, without indexes, at the start';
 comment on column repl_status.bytes_copied is 'the share of bytes_total that is copied';
-comment on column repl_status.progress is 'of the initial copy, percent';
-comment on column repl_status.eta is 'estimated rest of the initial copy; null while there is too little to tell from';
+comment on column repl_status.rows_total is 'rows of the tables, estimated from the source''s statistics';
+comment on column repl_status.rows_copied is 'rows sent to the target by the initial copy';
+comment on column repl_status.progress is 'bytes_copied of bytes_total, percent';
+comment on column repl_status.copy_rate is
+    'bytes of the source''s disk copied per second, average of the last half minute; null when nothing is to be copied';
+comment on column repl_status.eta is
+    'when bytes_total is reached at copy_rate; null while there is too little to tell from; index builds come on top';
+comment on column repl_status.building is 'indexes and constraints being built on the target, and how far each is';
 comment on column repl_status.backlog is 'deltas (keys of changed rows) waiting on the source, as last counted';
 comment on column repl_status.lag is
     'how long ago the target was equal to the source; grows while nothing can be replayed; null before streaming';
@@ -182,6 +234,10 @@ select s.name as subscription,
        coalesce(t.rows, 0)::int8 as rows_copied,
        r.bytes,
        coalesce(t.bytes, 0)::int8 as bytes_copied,
+       coalesce(t.chunks, 0)::int as chunks,
+       coalesce(t.chunks_done, 0)::int as chunks_done,
+       coalesce(t.indexes_missing, 0)::int as indexes_missing,
+       t.building,
        r.backlog,
        r.inserted,
        r.updated,
@@ -193,9 +249,14 @@ select s.name as subscription,
 from decamp.relation r
 join decamp.subscription s on s.id = r.subscription_id
 left join (
-    select task.subscription_id, task.source_oid, sum(task.rows_done) as rows, sum(task.bytes_done) as bytes
-    from decamp.task task
-    group by task.subscription_id, task.source_oid
+    select t.subscription_id, t.source_oid, sum(t.rows_done) as rows, sum(t.bytes_done) as bytes,
+           count(*) filter (where t.phase = 1) as chunks,
+           count(*) filter (where t.phase = 1 and t.state = 'done') as chunks_done,
+           count(*) filter (where t.phase in (3, 4, 6) and t.state <> 'done') as indexes_missing,
+           pg_catalog.string_agg(t.name || coalesce(pg_catalog.format(' (%s%%)', round(100 * t.part::numeric)), ''), ', '
+                                 order by t.id) filter (where t.state = 'running' and t.phase > 2) as building
+    from decamp.task t
+    group by t.subscription_id, t.source_oid
 ) t using (subscription_id, source_oid)
 order by s.name, r.schema, r.name;
 
@@ -210,6 +271,11 @@ comment on column repl_tables.rows_estimate is 'rows on the source at the start,
 comment on column repl_tables.rows_copied is 'rows sent to the target by the initial copy';
 comment on column repl_tables.bytes is 'size on the source''s disk, without indexes, at the start';
 comment on column repl_tables.bytes_copied is 'bytes sent to the target by the initial copy, in COPY format';
+comment on column repl_tables.chunks is 'pieces the table is copied in';
+comment on column repl_tables.chunks_done is 'pieces that are on the target';
+comment on column repl_tables.indexes_missing is
+    'indexes, constraints and foreign keys that were taken off the target for the copy and are not built again yet';
+comment on column repl_tables.building is 'which of them are being built right now, and how far each is';
 comment on column repl_tables.backlog is 'deltas waiting on the source, as last counted';
 comment on column repl_tables.inserted is 'rows inserted by replay';
 comment on column repl_tables.updated is 'rows updated by replay';
@@ -218,6 +284,50 @@ comment on column repl_tables.truncated is 'truncations replayed';
 comment on column repl_tables.capture is 'statement: statement-level triggers; row: row-level ones';
 comment on column repl_tables.error is 'why the table stopped';
 comment on column repl_tables.hint is 'what to do about it';
+
+create view repl_copy_report as
+with piece as (
+    select s.name as subscription, s.id, r.schema, r.name, r.bytes, r.source_oid, t.kind, t.phase, t.state, t.rows_done, t.bytes_done,
+           t.started_at, t.finished_at
+    from decamp.relation r
+    join decamp.subscription s on s.id = r.subscription_id
+    left join decamp.task t using (subscription_id, source_oid)
+), line as (
+    select p.subscription, p.id,
+           case when grouping(p.schema) = 0 then pg_catalog.format('%I.%I', p.schema, p.name) else 'total' end as "table",
+           grouping(p.schema) as total,
+           case when grouping(p.schema) = 0 then max(p.bytes)
+                else (select sum(r.bytes) from decamp.relation r where r.subscription_id = p.id) end::int8 as bytes,
+           coalesce(sum(p.rows_done) filter (where p.phase = 1), 0)::int8 as rows,
+           count(*) filter (where p.phase = 1)::int as chunks,
+           max(p.finished_at) filter (where p.phase = 1) - min(p.started_at) filter (where p.phase = 1) as copy_time,
+           count(*) filter (where p.phase in (3, 4, 6))::int as indexes,
+           max(p.finished_at) filter (where p.phase in (3, 4)) - min(p.started_at) filter (where p.phase in (3, 4)) as index_time,
+           max(p.finished_at) filter (where p.phase < 6) - min(p.started_at) filter (where p.phase < 6) as total_time,
+           bool_and(p.state = 'done') filter (where p.phase < 6) as complete
+    from piece p
+    group by grouping sets ((p.subscription, p.id, p.schema, p.name, p.source_oid), (p.subscription, p.id))
+)
+select l.subscription, l."table", l.bytes, pg_catalog.pg_size_pretty(l.bytes) as size, l.rows, l.chunks, l.copy_time, l.indexes,
+       l.index_time, l.total_time,
+       round(l.bytes / nullif(extract(epoch from l.copy_time), 0)::numeric / 1048576, 1) as mb_per_second,
+       coalesce(l.complete, false) as complete
+from line l
+order by l.subscription, l.total, l.bytes desc, l."table";
+
+comment on view repl_copy_report is 'what the initial copy of each table took, the largest first, totals last';
+comment on column repl_copy_report.subscription is 'as given to repl_start';
+comment on column repl_copy_report."table" is 'its name, or total';
+comment on column repl_copy_report.bytes is 'size on the source''s disk when it was copied, without indexes';
+comment on column repl_copy_report.size is 'the same for people';
+comment on column repl_copy_report.rows is 'rows copied';
+comment on column repl_copy_report.chunks is 'pieces it was copied in';
+comment on column repl_copy_report.copy_time is 'from the beginning of its first chunk to the end of its last';
+comment on column repl_copy_report.indexes is 'indexes, constraints and foreign keys built after that';
+comment on column repl_copy_report.index_time is 'from the beginning of the first build to the end of the last, without foreign keys';
+comment on column repl_copy_report.total_time is 'from the first chunk until nothing but foreign keys was left';
+comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
+comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
 
 create view repl_events as
 select e.at, e.subscription, e.severity, e.subject, e.message, e.detail
@@ -231,4 +341,4 @@ comment on column repl_events.subject is 'a table, or what else it is about';
 comment on column repl_events.message is 'one line';
 comment on column repl_events.detail is 'SQLSTATE and hint of an error, the statement that was refused, and the like';
 
-grant select on repl_status, repl_tables, repl_events to pg_monitor;
+grant select on repl_status, repl_tables, repl_copy_report, repl_events to pg_monitor;

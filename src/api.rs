@@ -5,6 +5,7 @@ mod alter;
 mod argument;
 mod check;
 mod pause;
+mod resync;
 mod start;
 mod stop;
 mod wait;

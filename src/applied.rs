@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
+use crate::quote::{self, literal};
+use crate::task::Task;
 
 /// Makes the table where the extension has not (the target is another server). Idempotent.
 pub fn prepare(target: &mut Connection) -> Result<(), Failure> {
@@ -18,39 +20,58 @@ pub fn prepare(target: &mut Connection) -> Result<(), Failure> {
         .map_err(|f| f.during("making schema decamp on the target"))
 }
 
-/// Takes a chunk on in the target's open transaction. False: it has been committed before. Waits for a transaction that
-/// is just doing the same (a dead worker's, which the target has not yet noticed to be gone).
-pub fn begin_chunk(target: &mut Connection, uuid: &str, chunk: i64) -> Result<bool, Failure> {
-    let inserted = target.execute(
-        "insert into decamp.applied (subscription, chunk) values ($1::uuid, $2::int8) on conflict do nothing",
-        &[Some(uuid), Some(&chunk.to_string())],
+/// Opens a transaction on the target and takes tasks on in it; those that have not been committed before. Waits for a
+/// transaction that is just doing the same (a dead worker's, which the target has not yet noticed to be gone).
+pub fn begin(target: &mut Connection, uuid: &str, tasks: &[Task]) -> Result<Vec<i64>, Failure> {
+    target.batch("begin")?;
+    let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+    let rows = target.query(
+        "insert into decamp.applied (subscription, task) select $1::uuid, unnest($2::int8[]) \
+         on conflict do nothing returning task",
+        &[Some(uuid), Some(&quote::array(&ids))],
     )?;
-    Ok(inserted == 1)
+    Ok(rows.iter().map(|row| row.int("task")).collect())
 }
 
-/// Notes the chunk's rows in the same transaction.
-pub fn finish_chunk(
-    target: &mut Connection,
-    uuid: &str,
-    chunk: i64,
-    rows: u64,
-) -> Result<(), Failure> {
-    target.execute(
-        "update decamp.applied set rows = $3::int8 where subscription = $1::uuid and chunk = $2::int8",
-        &[Some(uuid), Some(&chunk.to_string()), Some(&rows.to_string())],
-    )?;
-    Ok(())
+/// Commits it, with the rows of chunks.
+pub fn commit(target: &mut Connection, uuid: &str, rows: &[(i64, u64)]) -> Result<(), Failure> {
+    let values: Vec<String> = rows
+        .iter()
+        .map(|(task, rows)| format!("({task}::int8, {rows}::int8)"))
+        .collect();
+    let note = if values.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "update decamp.applied a set rows = v.rows from (values {}) v(task, rows) \
+             where a.subscription = {}::uuid and a.task = v.task;",
+            values.join(", "),
+            literal(uuid)
+        )
+    };
+    target.batch(&format!("{note} commit"))
 }
 
 /// Rows of a chunk that has been committed before.
-pub fn rows_of(target: &mut Connection, uuid: &str, chunk: i64) -> Result<u64, Failure> {
+pub fn rows_of(target: &mut Connection, uuid: &str, task: i64) -> Result<u64, Failure> {
     let rows = target.query(
-        "select coalesce(rows, 0) as rows from decamp.applied where subscription = $1::uuid and chunk = $2::int8",
-        &[Some(uuid), Some(&chunk.to_string())],
+        "select coalesce(rows, 0) as rows from decamp.applied where subscription = $1::uuid and task = $2::int8",
+        &[Some(uuid), Some(&task.to_string())],
     )?;
     Ok(rows
         .first()
         .map_or(0, |row| u64::try_from(row.int("rows")).unwrap_or(0)))
+}
+
+/// Forgets tasks, in the target's open transaction.
+pub fn forget_tasks(target: &mut Connection, uuid: &str, tasks: &[i64]) -> Result<(), Failure> {
+    let ids: Vec<String> = tasks.iter().map(i64::to_string).collect();
+    target
+        .execute(
+            "delete from decamp.applied where subscription = $1::uuid and task = any ($2::int8[])",
+            &[Some(uuid), Some(&quote::array(&ids))],
+        )
+        .map(drop)
 }
 
 /// Forgets a subscription; removes the schema from a target that is another server when nothing is left in it.

@@ -152,19 +152,24 @@ impl Snapshot {
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
     pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
         let now = fingerprints(connection, oids)?;
-        let shape =
-            |of: &HashMap<u32, Fingerprint>, oid: &u32| of.get(oid).map(|f| f.shape.clone());
-        match oids
-            .iter()
-            .find(|oid| shape(&now, oid) != shape(&self.fingerprints, oid))
-        {
-            None => Ok(()),
-            Some(oid) => Err(changed(
-                &self
-                    .table(*oid)
-                    .map_or_else(|_| oid.to_string(), Table::shown),
-            )),
+        oids.iter().try_for_each(|oid| {
+            self.refuse_other_shape(*oid, now.get(oid).map(|print| print.shape.as_str()))
+        })
+    }
+
+    /// Errors: 40001 when the table's shape, as just read, is not what is known here.
+    pub fn refuse_other_shape(&self, oid: u32, now: Option<&str>) -> Result<(), Failure> {
+        let known = self
+            .fingerprints
+            .get(&oid)
+            .map(|print| print.shape.as_str());
+        if now == known {
+            return Ok(());
         }
+        let name = self
+            .table(oid)
+            .map_or_else(|_| oid.to_string(), Table::shown);
+        Err(changed(&name))
     }
 }
 

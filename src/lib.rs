@@ -15,6 +15,8 @@ mod worker;
 mod capture;
 mod check;
 mod chunk;
+mod deferral;
+mod duplicate;
 mod import;
 mod replay;
 mod sequence;
@@ -42,6 +44,7 @@ mod quote;
 mod retry;
 mod row;
 mod template;
+mod throttle;
 
 use pgrx::{extension_sql_file, pg_guard};
 

@@ -71,6 +71,12 @@ pub struct Relation {
     /// where an errored one stopped
     pub errored_from: Option<State>,
     pub bytes: i64,
+    /// what is to be taken off the target for the copy is off
+    pub deferred: bool,
+    /// its chunks are in the tasks
+    pub planned: bool,
+    /// how often its copy began anew
+    pub restarts: i64,
     /// what the source's table looked like when its rows were last delivered
     pub fingerprint: Option<Fingerprint>,
 }
@@ -106,7 +112,8 @@ pub fn insert(subscription: i32, table: &Table) {
 /// All tables of a subscription, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, shape, content from decamp.relation \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+         from decamp.relation \
          where subscription_id = $1::int4 order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
     )
@@ -118,7 +125,8 @@ pub fn of(subscription: i32) -> Vec<Relation> {
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, shape, content from decamp.relation \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+         from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     )
@@ -134,6 +142,9 @@ fn read(row: &Row) -> Relation {
         state: State::parse(row.text("state")),
         errored_from: row.opt("errored_from").map(State::parse),
         bytes: row.int("bytes"),
+        deferred: row.flag("deferred"),
+        planned: row.flag("planned"),
+        restarts: row.int("restarts"),
         fingerprint: row
             .opt("shape")
             .zip(row.opt("content"))
@@ -164,6 +175,55 @@ pub fn set_fingerprint(subscription: i32, oid: u32, fingerprint: &Fingerprint) {
             Some(&oid.to_string()),
             Some(&fingerprint.shape),
             Some(&fingerprint.content),
+        ],
+    );
+}
+
+pub fn set_deferred(subscription: i32, oid: u32, deferred: bool) {
+    spi::update(
+        "update decamp.relation set deferred = $3::bool where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&deferred.to_string()),
+        ],
+    );
+}
+
+/// Its chunks are in the tasks, cut from a table of this size.
+pub fn set_planned(subscription: i32, oid: u32, bytes: i64, rows_estimate: i64) {
+    spi::update(
+        "update decamp.relation set planned = true, bytes = $3::int8, rows_estimate = $4::int8 \
+         where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&bytes.to_string()),
+            Some(&rows_estimate.to_string()),
+        ],
+    );
+}
+
+/// The copy of a table is to begin anew, before anything has been built on it.
+pub fn restart(subscription: i32, oid: u32) {
+    spi::update(
+        "update decamp.relation set planned = false, restarts = restarts + 1 \
+         where subscription_id = $1::int4 and source_oid = $2::oid and planned",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is to be copied anew, whatever state it is in; one whose changes were missed is to be captured anew first.
+pub fn copy_again(subscription: i32, oid: u32) {
+    spi::update(
+        "update decamp.relation \
+         set state = case when error_sqlstate = $3 then 'init' else 'copying' end, errored_from = null, error = null, \
+             error_sqlstate = null, hint = null, planned = false, deferred = false, restarts = restarts + 1 \
+         where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(MISSED),
         ],
     );
 }

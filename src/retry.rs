@@ -36,8 +36,20 @@ pub fn verdict(failure: &Failure) -> Verdict {
         "25" if state == "25P03" || state == "25006" => Verdict::Retry,
         "55" if state == "55P03" => Verdict::Retry,
         "22" | "23" | "42" | "0A" | "21" | "44" | "54" | "P0" | "25" => Verdict::Quarantine,
-        "XX" if state == MISSED => Verdict::Quarantine,
+        "XX" => Verdict::Quarantine,
         _ => Verdict::Stop,
+    }
+}
+
+/// What a copy worker does about a task that failed: as above, but what does not pass by waiting alone must not be tried for
+/// ever. 53100 is a full disk; 57014 somebody who cancels our statements, the provider perhaps.
+pub fn copy_verdict(failure: &Failure, attempts: i64) -> Verdict {
+    const MOST_CANCELLED: i64 = 3;
+    match failure.sqlstate.as_str() {
+        _ if failure.disconnected => Verdict::Retry,
+        "53100" => Verdict::Quarantine,
+        "57014" if attempts >= MOST_CANCELLED => Verdict::Quarantine,
+        _ => verdict(failure),
     }
 }
 
@@ -56,6 +68,8 @@ pub fn advised(failure: Failure, subscription: &str) -> Failure {
              change the target."
         }
         "42" if failure.sqlstate == "42501" => "A right is missing on the table: GRANT it.",
+        "53" => "The target is out of space or memory: make room.",
+        "57" => "Somebody cancels our statements on that server: see its log, or ask the provider.",
         "42" => {
             "A table or column was renamed, dropped or changed on one side: compare both with \\d and make them alike."
         }
@@ -115,6 +129,17 @@ mod tests {
                 "{state}"
             );
         }
+    }
+
+    #[test]
+    fn a_copy_gives_up_where_waiting_does_not_help() {
+        let full = Failure::new("53100", "disk full");
+        assert_eq!(copy_verdict(&full, 1), Verdict::Quarantine);
+        let cancelled = Failure::new("57014", "canceling statement");
+        assert_eq!(copy_verdict(&cancelled, 1), Verdict::Retry);
+        assert_eq!(copy_verdict(&cancelled, 3), Verdict::Quarantine);
+        let gone = Failure::lost(Origin::Source, "gone");
+        assert_eq!(copy_verdict(&gone, 99), Verdict::Retry);
     }
 
     #[test]

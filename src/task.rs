@@ -1,54 +1,283 @@
-//! Pieces of the initial copy, in `decamp.task`: claimed by copy workers, one at a time each, until none is left.
+//! Pieces of the initial copy, in `decamp.task`: claimed by copy workers until none is left.
 //!
-//! `pending` -> `running` -> `done`. A running task whose worker is gone goes back to `pending`; whether its data had
-//! been committed is told by `decamp.applied` on the target, not by this table.
+//! ```text
+//!  pending --> running --> done
+//!     ^__________|   its worker failed or is gone
+//! ```
+//! Within a table the kinds come one after the other: chunks, duplicates, indexes, constraints, analyze; foreign keys and
+//! their validation when both tables are ready. Whether the work of a running task whose worker is gone had been committed is
+//! told by `decamp.applied` on the target, not by this table.
 //!
 //! Everything here needs an open transaction.
 
 use crate::failure::Failure;
 use crate::libpq::Flow;
 use crate::pg::spi;
+use crate::quote;
+use crate::row::Row;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Chunk,
+    Duplicates,
+    Index,
+    Constraint,
+    Analyze,
+    ForeignKey,
+    Validation,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Chunk,
+        Self::Duplicates,
+        Self::Index,
+        Self::Constraint,
+        Self::Analyze,
+        Self::ForeignKey,
+        Self::Validation,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chunk => "chunk",
+            Self::Duplicates => "duplicates",
+            Self::Index => "index",
+            Self::Constraint => "constraint",
+            Self::Analyze => "analyze",
+            Self::ForeignKey => "foreign key",
+            Self::Validation => "validation",
+        }
+    }
+
+    pub fn parse(text: &str) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .unwrap_or_else(|| panic!("the check constraint allows no task kind {text:?}"))
+    }
+
+    /// A task waits for those of its table with a lower phase.
+    fn phase(self) -> i32 {
+        1 + Self::ALL
+            .iter()
+            .position(|kind| *kind == self)
+            .map_or(0, |at| i32::try_from(at).expect("there are seven"))
+    }
+
+    /// Builds again what was taken off the target.
+    pub fn is_build(self) -> bool {
+        matches!(
+            self,
+            Self::Index | Self::Constraint | Self::ForeignKey | Self::Validation
+        )
+    }
+}
+
+/// A task as a worker gets it.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub id: i64,
     pub source_oid: u32,
+    pub kind: Kind,
+    /// of an index or constraint
+    pub name: Option<String>,
+    /// where a chunk is from: oid, quoted name, filenode if that matters
+    pub member: Option<(u32, String, Option<u32>)>,
+    pub condition: Option<String>,
+    pub statements: Vec<String>,
     pub attempts: i64,
 }
 
-/// Plans the copy of a table: one chunk.
-pub fn plan(subscription: i32, oid: u32, bytes: i64) {
+/// Claimed for this process: all of one kind.
+pub struct Claim {
+    pub tasks: Vec<Task>,
+    /// how many workers have nothing to do now
+    pub spare: i64,
+}
+
+/// `None`: there is nothing to do right now.
+pub fn claim(subscription: i32) -> Option<Claim> {
+    let rows = spi::write(
+        include_str!("../sql/state/claim.sql"),
+        &[Some(&subscription.to_string())],
+    );
+    let spare = rows.first()?.int("spare");
+    let mut tasks: Vec<Task> = rows.iter().map(read).collect();
+    tasks.sort_by_key(|task| task.id);
+    Some(Claim { tasks, spare })
+}
+
+fn read(row: &Row) -> Task {
+    let oid = |name| {
+        row.opt_int(name)
+            .map(|oid| u32::try_from(oid).expect("an oid fits 32 bits"))
+    };
+    Task {
+        id: row.int("id"),
+        source_oid: row.oid("source_oid"),
+        kind: Kind::parse(row.text("kind")),
+        name: row.opt("name").map(str::to_owned),
+        member: oid("member").map(|member| (member, row.string("member_name"), oid("filenode"))),
+        condition: row.opt("condition").map(str::to_owned),
+        statements: statements(row),
+        attempts: row.int("attempts"),
+    }
+}
+
+fn statements(row: &Row) -> Vec<String> {
+    row.opt("statements").map_or_else(Vec::new, |json| {
+        serde_json::from_str(json).expect("array_to_json of text[] without NULLs")
+    })
+}
+
+/// A task to be made.
+pub struct New<'a> {
+    pub source_oid: u32,
+    pub kind: Kind,
+    pub name: Option<&'a str>,
+    pub statements: &'a [String],
+    pub other_oid: Option<u32>,
+    pub bytes: i64,
+}
+
+/// Makes a task, unless the table has an open one of that kind and name already.
+pub fn insert(subscription: i32, new: &New) {
     spi::update(
-        "insert into decamp.task (subscription_id, source_oid, bytes) values ($1::int4, $2::oid, $3::int8)",
+        "insert into decamp.task (subscription_id, source_oid, kind, phase, name, statements, other_oid, bytes) \
+         select $1::int4, $2::oid, $3, $4::int4, $5, $6::text[], $7::oid, $8::int8 \
+         where not exists (select from decamp.task t \
+                           where t.subscription_id = $1::int4 and t.source_oid = $2::oid and t.kind = $3 \
+                             and t.name is not distinct from $5 and t.state <> 'done')",
         &[
             Some(&subscription.to_string()),
-            Some(&oid.to_string()),
-            Some(&bytes.to_string()),
+            Some(&new.source_oid.to_string()),
+            Some(new.kind.as_str()),
+            Some(&new.kind.phase().to_string()),
+            new.name,
+            Some(&quote::array(new.statements)),
+            new.other_oid.map(|oid| oid.to_string()).as_deref(),
+            Some(&new.bytes.to_string()),
         ],
     );
 }
 
-/// Claims the largest open task for this process.
-pub fn claim(subscription: i32) -> Option<Task> {
-    spi::write(
-        "update decamp.task t \
-         set state = 'running', worker_pid = pg_catalog.pg_backend_pid(), attempts = t.attempts + 1, rows_done = 0, \
-             bytes_done = 0, started_at = pg_catalog.clock_timestamp(), \
-             worker_since = (select a.backend_start from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a) \
-         where t.id = (select o.id from decamp.task o \
-                       join decamp.relation r using (subscription_id, source_oid) \
-                       where o.subscription_id = $1::int4 and o.state = 'pending' and r.state = 'copying' \
-                         and (o.not_before is null or o.not_before <= pg_catalog.clock_timestamp()) \
-                       order by o.bytes desc, o.id limit 1 \
-                       for update of o skip locked) \
-         returning t.id, t.source_oid::int8 as source_oid, t.attempts",
-        &[Some(&subscription.to_string())],
-    )
-    .first()
-    .map(|row| Task { id: row.int("id"), source_oid: row.oid("source_oid"), attempts: row.int("attempts") })
+/// A chunk to be made.
+pub struct NewChunk<'a> {
+    pub source_oid: u32,
+    pub member: u32,
+    pub member_name: &'a str,
+    pub filenode: Option<u32>,
+    pub condition: Option<&'a str>,
+    pub bytes: i64,
+    pub rows_estimate: i64,
 }
 
-/// How far a running task is.
+pub fn insert_chunk(subscription: i32, new: &NewChunk) {
+    spi::update(
+        "insert into decamp.task (subscription_id, source_oid, kind, phase, member, member_name, filenode, condition, bytes, \
+                                  rows_estimate) \
+         values ($1::int4, $2::oid, 'chunk', 1, $3::oid, $4, $5::oid, $6, $7::int8, $8::int8)",
+        &[
+            Some(&subscription.to_string()),
+            Some(&new.source_oid.to_string()),
+            Some(&new.member.to_string()),
+            Some(new.member_name),
+            new.filenode.map(|node| node.to_string()).as_deref(),
+            new.condition,
+            Some(&new.bytes.to_string()),
+            Some(&new.rows_estimate.to_string()),
+        ],
+    );
+}
+
+/// Forgets a table's tasks of one kind.
+pub fn forget(subscription: i32, oid: u32, kind: Kind) {
+    spi::update(
+        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and kind = $3",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(kind.as_str()),
+        ],
+    );
+}
+
+/// All tasks of a table.
+pub fn ids_of(subscription: i32, oid: u32) -> Vec<i64> {
+    spi::read(
+        "select id from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )
+    .iter()
+    .map(|row| row.int("id"))
+    .collect()
+}
+
+/// Opens a table's tasks of one kind anew, or declares them done.
+pub fn set_open(subscription: i32, oid: u32, kind: Kind, open: bool) {
+    spi::update(
+        "update decamp.task set state = case when $4::bool then 'pending' else 'done' end \
+         where subscription_id = $1::int4 and source_oid = $2::oid and kind = $3",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(kind.as_str()),
+            Some(&open.to_string()),
+        ],
+    );
+}
+
+/// Forgets what has been built again; it is about to be taken off once more.
+pub fn forget_built(subscription: i32, oid: u32) {
+    spi::update(
+        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 1 and state = 'done'",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// Forgets a task by its name: what it would build stayed in place.
+pub fn forget_named(subscription: i32, oid: u32, kind: Kind, name: &str) {
+    spi::update(
+        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and kind = $3 and name = $4",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(kind.as_str()),
+            Some(name),
+        ],
+    );
+}
+
+/// The claimed tasks begin on the target, in the session with that process id.
+pub fn at_work(tasks: &[Task], target_pid: i64) {
+    spi::update(
+        "update decamp.task set target_pid = $2::int4 where id = any ($1::int8[])",
+        &[Some(&ids(tasks)), Some(&target_pid.to_string())],
+    );
+}
+
+/// Whether an index or constraint is being built right now.
+pub fn is_building(subscription: i32) -> bool {
+    let sql = "select 1 from decamp.task t where t.subscription_id = $1::int4 and t.state = 'running' and t.target_pid is not null \
+               limit 1";
+    !spi::read(sql, &[Some(&subscription.to_string())]).is_empty()
+}
+
+/// How far the build is that runs in a session of the target.
+pub fn built(subscription: i32, target_pid: i64, part: &str) {
+    spi::update(
+        "update decamp.task set part = $3::float8 \
+         where subscription_id = $1::int4 and state = 'running' and target_pid = $2::int4",
+        &[
+            Some(&subscription.to_string()),
+            Some(&target_pid.to_string()),
+            Some(part),
+        ],
+    );
+}
+
+/// How far a running chunk is.
 pub fn progress(id: i64, flow: Flow) {
     spi::update(
         "update decamp.task set rows_done = $2::int8, bytes_done = $3::int8 where id = $1::int8",
@@ -65,31 +294,36 @@ pub fn finish(id: i64, flow: Option<Flow>) {
         progress(id, flow);
     }
     spi::update(
-        "update decamp.task set state = 'done', finished_at = pg_catalog.clock_timestamp(), error = null, \
-                worker_pid = null, worker_since = null \
+        "update decamp.task set state = 'done', finished_at = pg_catalog.clock_timestamp(), error = null, part = null, \
+                worker_pid = null, worker_since = null, target_pid = null \
          where id = $1::int8",
         &[Some(&id.to_string())],
     );
 }
 
-/// Puts a task back, to be tried again after a while.
-pub fn put_back(id: i64, failure: &Failure, wait_ms: u128) {
+/// Puts tasks back, to be tried again after a while.
+pub fn put_back(tasks: &[Task], failure: Option<&Failure>, wait_ms: u128) {
     spi::update(
-        "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, error = $2, \
-                not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond' \
-         where id = $1::int8",
+        "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null, \
+                error = $2, not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond' \
+         where id = any ($1::int8[])",
         &[
-            Some(&id.to_string()),
-            Some(&failure.line()),
+            Some(&ids(tasks)),
+            failure.map(Failure::line).as_deref(),
             Some(&wait_ms.to_string()),
         ],
     );
 }
 
+fn ids(tasks: &[Task]) -> String {
+    let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+    quote::array(&ids)
+}
+
 /// Puts back the tasks of workers that are gone; how many.
 pub fn reclaim(subscription: i32) -> u64 {
     spi::update(
-        "update decamp.task t set state = 'pending', worker_pid = null, worker_since = null \
+        "update decamp.task t set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null \
          where t.subscription_id = $1::int4 and t.state = 'running' \
            and not exists (select 1 from pg_catalog.pg_stat_get_activity(null) a \
                            where a.pid = t.worker_pid and a.backend_start = t.worker_since)",
@@ -97,38 +331,67 @@ pub fn reclaim(subscription: i32) -> u64 {
     )
 }
 
-/// Open tasks that a worker could claim now or later.
-pub fn open(subscription: i32) -> i64 {
+/// Puts back what this process has at hand.
+pub fn put_back_own() {
+    spi::update(
+        "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null \
+         where state = 'running' and worker_pid = pg_catalog.pg_backend_pid()",
+        &[],
+    );
+}
+
+/// Whether something was noted to be built again on a table's counterpart: it may be off already.
+pub fn is_deferred(subscription: i32, oid: u32) -> bool {
+    let sql = "select 1 from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 1 and state <> 'done' \
+               limit 1";
+    !spi::read(
+        sql,
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )
+    .is_empty()
+}
+
+/// Tasks of a table that a worker has at hand.
+pub fn running(subscription: i32, oid: u32) -> i64 {
     spi::read(
-        "select count(*) as n from decamp.task t join decamp.relation r using (subscription_id, source_oid) \
-         where t.subscription_id = $1::int4 and t.state <> 'done' and r.state = 'copying'",
-        &[Some(&subscription.to_string())],
+        "select count(*) as n from decamp.task t \
+         where t.subscription_id = $1::int4 and t.source_oid = $2::oid and t.state = 'running'",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
     )[0]
     .int("n")
 }
 
-/// Tasks that a worker could claim right now.
-pub fn claimable(subscription: i32) -> i64 {
-    spi::read(
-        "select count(*) as n from decamp.task t join decamp.relation r using (subscription_id, source_oid) \
-         where t.subscription_id = $1::int4 and t.state = 'pending' and r.state = 'copying' \
-           and (t.not_before is null or t.not_before <= pg_catalog.clock_timestamp())",
-        &[Some(&subscription.to_string())],
-    )[0]
-    .int("n")
+/// What there is to do for copy workers.
+pub struct Open {
+    /// tables are not complete
+    pub copying: bool,
+    /// tasks that could be claimed right now
+    pub claimable: i64,
 }
 
-/// Tables in state `copying` whose tasks are all done.
-pub fn finished_tables(subscription: i32) -> Vec<u32> {
+pub fn open(subscription: i32) -> Open {
+    let row = &spi::read(
+        include_str!("../sql/state/open.sql"),
+        &[Some(&subscription.to_string())],
+    )[0];
+    Open {
+        copying: row.flag("copying"),
+        claimable: row.int("claimable"),
+    }
+}
+
+/// Open tasks that build something again on the target: table, kind, name, statements, in the order in which they can be
+/// run one by one.
+pub fn open_builds(subscription: i32) -> Vec<Task> {
     spi::read(
-        "select r.source_oid::int8 as oid from decamp.relation r \
-         where r.subscription_id = $1::int4 and r.state = 'copying' \
-           and not exists (select 1 from decamp.task t \
-                           where t.subscription_id = r.subscription_id and t.source_oid = r.source_oid \
-                             and t.state <> 'done')",
+        "select t.id, t.source_oid::int8 as source_oid, t.kind, t.name, null::int8 as member, null as member_name, \
+                null::int8 as filenode, null as condition, pg_catalog.array_to_json(t.statements)::text as statements, \
+                t.attempts \
+         from decamp.task t where t.subscription_id = $1::int4 and t.state <> 'done' and t.phase in (3, 4, 6, 7) \
+         order by t.phase, t.source_oid, t.id",
         &[Some(&subscription.to_string())],
     )
     .iter()
-    .map(|row| row.oid("oid"))
+    .map(read)
     .collect()
 }

@@ -2,8 +2,10 @@
 
 mod apply;
 mod copy;
+mod copying;
 mod cycle;
 mod launcher;
+mod preparation;
 mod setup;
 mod sides;
 

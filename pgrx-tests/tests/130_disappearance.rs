@@ -85,9 +85,28 @@ fn drop_extension_in(phase: Phase) {
         );
     }
     clean_source(&pair);
+    build_what_was_dropped(&pair);
     pair.stream("");
     pair.assert_migrated_after(busy);
     pair.stop_migration();
+}
+
+/// Constraints that were taken off for the copy went with the extension; the server's log has their SQL.
+fn build_what_was_dropped(pair: &Pair) {
+    let log = pair.target.log();
+    let logged = log
+        .lines()
+        .filter_map(|line| line.split_once("taken off for the copy, to be built after it: "));
+    for (_, sql) in logged {
+        // only a copy that had begun has taken anything off
+        if let Err(error) = pair.target.connect(TARGET_DATABASE).batch_execute(sql) {
+            let words = told(&error);
+            assert!(
+                words.contains("already") || words.contains("multiple primary keys"),
+                "{words}"
+            );
+        }
+    }
 }
 
 /// With a deadline of its own: should it hang, it is to fail.

@@ -2,10 +2,14 @@
 
 #![allow(dead_code, reason = "only what the tests call is used here")]
 
+#[path = "../../src/chunk/plan.rs"]
+mod chunk_plan;
 #[path = "../../src/drift.rs"]
 mod drift;
 #[path = "../../src/failure.rs"]
 mod failure;
+#[path = "../../src/chunk/format.rs"]
+mod format;
 #[path = "../../src/replay/ladder.rs"]
 mod ladder;
 #[path = "../../src/meter.rs"]
@@ -24,3 +28,5 @@ mod selection;
 mod table;
 #[path = "../../src/template.rs"]
 mod template;
+#[path = "../../src/throttle.rs"]
+mod throttle;

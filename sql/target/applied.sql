@@ -4,8 +4,8 @@ create schema if not exists decamp;
 
 create table if not exists decamp.applied (
     subscription      uuid not null,
-    chunk             bigint not null,
+    task              bigint not null,
     rows              bigint,
     at                timestamptz not null default pg_catalog.now(),
-    constraint applied_pkey primary key (subscription, chunk)
+    constraint applied_pkey primary key (subscription, task)
 );

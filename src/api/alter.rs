@@ -18,7 +18,7 @@ fn repl_alter(
     workers: default!(Option<i32>, "NULL"),
 ) -> Result<String, ErrorReport> {
     argument::conninfo_allowed("repl_alter")?;
-    server::refuse_read_only("repl_alter");
+    server::refuse_read_only("repl_alter")?;
     Ok(alter(
         argument::required(name, "name")?,
         source,

@@ -13,31 +13,41 @@ use crate::subscription::{self, State, Subscription};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
-fn repl_pause(name: Option<&str>) -> Result<String, ErrorReport> {
-    server::refuse_read_only("repl_pause");
-    Ok(pause(argument::required(name, "name")?)?)
+fn repl_pause(
+    name: Option<&str>,
+    now: default!(Option<bool>, "false"),
+) -> Result<String, ErrorReport> {
+    server::refuse_read_only("repl_pause")?;
+    Ok(pause(
+        argument::required(name, "name")?,
+        now.unwrap_or(false),
+    )?)
 }
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn repl_resume(name: default!(Option<&str>, "NULL")) -> Result<String, ErrorReport> {
-    server::refuse_read_only("repl_resume");
+    server::refuse_read_only("repl_resume")?;
     Ok(resume(name)?)
 }
 
-fn pause(name: &str) -> Result<String, Failure> {
+fn pause(name: &str, now: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
-    if !subscription.enabled {
+    spi::update(
+        "update decamp.subscription set enabled = false, retry_at = null, cut = $2::bool where id = $1::int4",
+        &[Some(&subscription.id.to_string()), Some(&now.to_string())],
+    );
+    if !subscription.enabled && !now {
         return Ok(format!("subscription \"{name}\" is paused already"));
     }
-    spi::update(
-        "update decamp.subscription set enabled = false, retry_at = null where id = $1::int4",
-        &[Some(&subscription.id.to_string())],
-    );
     event::record(Severity::Info, name, "subscription", "paused", None);
+    let when = if now {
+        "pauses within a second; chunks and index builds at hand are given up and will be repeated"
+    } else {
+        "pauses after the batch, chunks and index builds at hand"
+    };
     Ok(format!(
-        "subscription \"{name}\" pauses after the batch or chunk at hand; changes keep being collected on the source; \
-         to go on: SELECT repl_resume('{name}')"
+        "subscription \"{name}\" {when}; changes keep being collected on the source; to go on: SELECT repl_resume('{name}')"
     ))
 }
 
@@ -72,7 +82,7 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     subscription::go_back_for_tables(*id);
     if !subscription.enabled {
         spi::update(
-            "update decamp.subscription set enabled = true where id = $1::int4",
+            "update decamp.subscription set enabled = true, cut = false where id = $1::int4",
             &[Some(&id.to_string())],
         );
     }

@@ -29,7 +29,7 @@ fn repl_start(
     copy_data: default!(Option<bool>, "true"),
 ) -> Result<String, ErrorReport> {
     argument::conninfo_allowed("repl_start")?;
-    server::refuse_read_only("repl_start");
+    server::refuse_read_only("repl_start")?;
     let order = Order {
         name: argument::required(name, "name")?,
         source: argument::required(source, "source")?,

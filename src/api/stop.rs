@@ -1,5 +1,8 @@
 //! `repl_stop`.
 
+mod rebuild;
+mod source;
+
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::panic::ErrorReport;
@@ -7,13 +10,11 @@ use pgrx::{default, pg_extern, search_path};
 
 use super::argument;
 use crate::applied;
-use crate::capture::{self, Names, Purpose};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
-use crate::retry::Backoff;
 use crate::subscription::{self, Subscription};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
@@ -21,8 +22,9 @@ use crate::subscription::{self, Subscription};
 fn repl_stop(
     name: Option<&str>,
     drop_source_objects: default!(Option<bool>, "true"),
+    rebuild: default!(Option<bool>, "true"),
 ) -> Result<String, ErrorReport> {
-    server::refuse_read_only("repl_stop");
+    server::refuse_read_only("repl_stop")?;
     if xact::in_block() {
         return Err(Failure::new("25001", "repl_stop cannot run inside a transaction block")
             .detail("What it removes from the source would stay removed if the transaction were rolled back.")
@@ -32,19 +34,21 @@ fn repl_stop(
     Ok(stop(
         argument::required(name, "name")?,
         drop_source_objects.unwrap_or(true),
+        rebuild.unwrap_or(true),
     )?)
 }
 
 /// The order matters: nothing of ours may write any more when the source's objects go; should anything fail, the
 /// subscription is still there and its worker, restarted by the postmaster, goes on.
-fn stop(name: &str, drop_source_objects: bool) -> Result<String, Failure> {
+fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_to_end(name)?;
     end_workers(subscription.id)?;
     let removed = if drop_source_objects {
-        Some(clean_source(&subscription)?)
+        Some(source::clean(&subscription)?)
     } else {
         None
     };
+    let missing = rebuild::finish(&subscription, rebuild)?;
     if let Err(failure) = clean_target(&subscription) {
         report::notice(&format!(
             "decamp.applied on the target still names this subscription, which does no harm: {}",
@@ -64,6 +68,12 @@ fn stop(name: &str, drop_source_objects: bool) -> Result<String, Failure> {
              triggers (there: DROP SCHEMA {} CASCADE)",
             subscription.schema(),
             subscription.schema()
+        ),
+    };
+    let line = match missing {
+        0 => line,
+        n => format!(
+            "{line}; {n} indexes and constraints of the target are missing, see repl_events for the SQL"
         ),
     };
     event::record(Severity::Info, name, "subscription", &line, None);
@@ -104,103 +114,6 @@ fn end_workers(subscription: i32) -> Result<(), Failure> {
             );
         }
         latch::wait(Duration::from_millis(50));
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Removes every trace from the source: triggers first, one table per transaction, then our schema. How many tables.
-fn clean_source(subscription: &Subscription) -> Result<usize, Failure> {
-    let way_out = |failure: Failure| {
-        let hint = format!(
-            "Call repl_stop again when the source can be reached; if it is gone for good: SELECT repl_stop('{}', \
-             drop_source_objects => false);",
-            subscription.name
-        );
-        if failure.disconnected {
-            failure.hint(hint)
-        } else {
-            failure
-        }
-    };
-    let info = subscription.source_info()?;
-    let mut source = Connection::open(
-        &info,
-        Role::Source,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )
-    .map_err(way_out)?;
-    let names = Names::of(&subscription.name);
-    if !capture::own(&mut source, &names, &subscription.uuid)? {
-        return Ok(0);
-    }
-    lock_patiently(&mut source, subscription)?;
-    let tables = capture::triggers_by_table(&mut source, &names).map_err(way_out)?;
-    // partitions carry only a TRUNCATE trigger of their own
-    let count = tables
-        .iter()
-        .filter(|(_, _, triggers)| triggers.len() > 1)
-        .count();
-    for (oid, table, triggers) in tables {
-        remove_patiently(&mut source, oid, &table, &triggers).map_err(way_out)?;
-    }
-    capture::drop_schema(&mut source, &names).map_err(way_out)?;
-    Ok(count)
-}
-
-/// The source may take a moment to notice that our worker is gone; a copy of this database that streams from there keeps
-/// its lock, and is not to lose its capture.
-fn lock_patiently(source: &mut Connection, subscription: &Subscription) -> Result<(), Failure> {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    loop {
-        match capture::lock_origin(source, &subscription.uuid) {
-            Ok(()) => return Ok(()),
-            Err(failure) if failure.disconnected => return Err(failure),
-            Err(_) if Instant::now() < deadline => {}
-            Err(failure) => {
-                return Err(failure.hint(format!(
-                    "If another database has taken this subscription over, a copy of this one for instance, then forget it \
-                     here without touching the source: SELECT repl_stop('{}', drop_source_objects => false); else call \
-                     repl_stop again in a minute.",
-                    subscription.name
-                )));
-            }
-        }
-        latch::wait(Duration::from_millis(200));
-    }
-}
-
-fn remove_patiently(
-    source: &mut Connection,
-    oid: u32,
-    table: &str,
-    triggers: &[String],
-) -> Result<(), Failure> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut backoff = Backoff::default();
-    loop {
-        let failure = match capture::remove(source, table, triggers) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
-        if !matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01") {
-            return Err(failure);
-        }
-        if Instant::now() >= deadline {
-            let who = capture::holders(source, oid, Purpose::Remove)?;
-            return Err(Failure::new(
-                "55P03",
-                format!("cannot lock {table} to drop its capture triggers"),
-            )
-            .at(source.origin())
-            .detail(format!(
-                "In the way: {}.",
-                if who.is_empty() { "unknown" } else { &who }
-            ))
-            .hint("End those transactions or wait for them, then call repl_stop again."));
-        }
-        latch::wait(backoff.next());
     }
 }
 

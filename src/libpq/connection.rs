@@ -199,13 +199,19 @@ impl Connection {
     pub(super) fn wait_once(&mut self, write: bool) -> Result<(), Failure> {
         if self.raw.wait(true, write, Duration::from_secs(1)) {
             self.probe.sign_of_life();
-            // SAFETY: a live connection whose socket is ready; harmless if it is only writable.
-            if unsafe { pq_sys::PQconsumeInput(self.raw.ptr()) } == 0 {
-                return Err(self.lost());
-            }
+            self.consume()?;
         } else if !self.probe.still_there() {
             return Err(Failure::lost(self.origin(), "no sign of life for 25 seconds, connection given up")
                 .hint("Reconnecting by itself; check the network between the servers if it does not come back."));
+        }
+        Ok(())
+    }
+
+    /// Takes in what has come, without waiting.
+    pub(super) fn consume(&mut self) -> Result<(), Failure> {
+        // SAFETY: a live connection in non-blocking mode.
+        if unsafe { pq_sys::PQconsumeInput(self.raw.ptr()) } == 0 {
+            return Err(self.lost());
         }
         Ok(())
     }
@@ -257,7 +263,7 @@ impl Connection {
         .hint("Reconnecting by itself; nothing is lost meanwhile.")
     }
 
-    fn failure_of(&self, answer: &Answer) -> Failure {
+    pub(super) fn failure_of(&self, answer: &Answer) -> Failure {
         let field = |code: std::ffi::c_int| {
             // SAFETY: a live result; the field is null or a string that lives as long as the result.
             unsafe {
@@ -309,7 +315,7 @@ pub(super) fn affected(answer: &Answer) -> u64 {
     text.to_str().ok().and_then(|t| t.parse().ok()).unwrap_or(0)
 }
 
-fn rows(answer: &Answer) -> Vec<Row> {
+pub(super) fn rows(answer: &Answer) -> Vec<Row> {
     // SAFETY: a live result; indexes stay in its bounds; values are copied before it is cleared.
     unsafe {
         let copy = |p| CStr::from_ptr(p).to_string_lossy().into_owned();

@@ -1,12 +1,14 @@
-//! COPY: bytes from one connection into another, unparsed, a row at a time as libpq hands them over.
+//! COPY: bytes from one connection into another, unparsed.
 
 use std::ffi::c_char;
 
 use pq_sys::ExecStatusType;
 
 use super::Connection;
-use super::connection::{affected, status};
+use super::connection::{affected, rows, status};
 use crate::failure::Failure;
+use crate::pg::latch;
+use crate::row::Row;
 
 /// What went through.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,37 +17,55 @@ pub struct Flow {
     pub bytes: u64,
 }
 
-/// Runs `out_sql` (a COPY TO STDOUT) on `from` and `in_sql` (a COPY FROM STDIN) on `to` and carries the bytes over;
-/// `progress` is told after each row. After an `Err` both connections may be in the middle of a COPY: drop them, which
-/// rolls back both transactions.
+/// Rows are handed on in blocks of about this size: one message and one system call instead of many. Larger rows are handed
+/// on in pieces, for the sake of libpq's buffer.
+const BLOCK: usize = 64 << 10;
+
+/// Carries the rows of the COPY TO STDOUT that `from` is in ([`Connection::copy_out`]) into `in_sql` (a COPY FROM STDIN) on
+/// `to`; `progress` is told now and then what went through so far. After an `Err` both connections may be in the middle of
+/// a COPY: drop them, which rolls back both transactions.
 pub fn pump(
     from: &mut Connection,
-    out_sql: &str,
     to: &mut Connection,
     in_sql: &str,
-    mut progress: impl FnMut(Flow),
+    mut progress: impl FnMut(Flow) -> Result<(), Failure>,
 ) -> Result<Flow, Failure> {
-    from.begin_copy(out_sql, ExecStatusType::PGRES_COPY_OUT)?;
-    to.begin_copy(in_sql, ExecStatusType::PGRES_COPY_IN)?;
+    to.begin_copy_in(in_sql)?;
     let mut flow = Flow::default();
-    let mut unflushed = 0;
+    let mut block = Vec::with_capacity(2 * BLOCK);
     while let Some(row) = from.next_row()? {
         flow.rows += 1;
         flow.bytes += row.len() as u64;
-        to.put(row.bytes(), &mut unflushed)?;
-        progress(flow);
+        if row.len() < BLOCK {
+            block.extend_from_slice(row.bytes());
+        } else {
+            to.put(&block)?;
+            block.clear();
+            for piece in row.bytes().chunks(BLOCK) {
+                to.put(piece)?;
+            }
+            progress(flow)?;
+        }
+        if block.len() >= BLOCK {
+            to.put(&block)?;
+            block.clear();
+            latch::check_for_interrupts();
+            progress(flow)?;
+        }
     }
-    to.end_copy()?;
+    to.put(&block)?;
+    // not the count of rows that came: in binary format there is a header among them
+    flow.rows = to.end_copy_in()?;
     Ok(flow)
 }
 
 /// One row, freed when dropped.
-struct Chunk {
+struct Piece {
     data: *mut c_char,
     len: usize,
 }
 
-impl Chunk {
+impl Piece {
     fn len(&self) -> usize {
         self.len
     }
@@ -56,7 +76,7 @@ impl Chunk {
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Piece {
     fn drop(&mut self) {
         // SAFETY: allocated by libpq, freed once.
         unsafe { pq_sys::PQfreemem(self.data.cast()) };
@@ -64,40 +84,103 @@ impl Drop for Chunk {
 }
 
 impl Connection {
-    fn begin_copy(&mut self, sql: &str, wanted: ExecStatusType) -> Result<(), Failure> {
+    /// Sends a list of statements and takes their results up to the first COPY TO STDOUT in it; the rows of the last query
+    /// before that. Everything in one round trip; what comes after the COPY is taken by [`Self::copy_next`] and
+    /// [`Self::copy_done`].
+    pub fn copy_out(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
+        self.send(sql, None)?;
+        self.until_copy()
+    }
+
+    /// The next COPY TO STDOUT of the list, after the one before was pumped to its end.
+    pub fn copy_next(&mut self) -> Result<(), Failure> {
+        self.until_copy().map(drop)
+    }
+
+    /// The end of the list, after its last COPY was pumped to its end.
+    pub fn copy_done(&mut self) -> Result<(), Failure> {
+        while let Some(answer) = self.next_answer()? {
+            if status(&answer) != ExecStatusType::PGRES_COMMAND_OK {
+                let failure = self.failure_of(&answer);
+                while self.next_answer()?.is_some() {}
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn until_copy(&mut self) -> Result<Vec<Row>, Failure> {
+        let mut found = Vec::new();
+        while let Some(answer) = self.next_answer()? {
+            match status(&answer) {
+                ExecStatusType::PGRES_COPY_OUT => return Ok(found),
+                ExecStatusType::PGRES_TUPLES_OK => found = rows(&answer),
+                ExecStatusType::PGRES_COMMAND_OK => {}
+                _ => {
+                    let failure = self.failure_of(&answer);
+                    while self.next_answer()?.is_some() {}
+                    return Err(failure);
+                }
+            }
+        }
+        Err(Failure::new("XX000", "a COPY statement did not start a COPY").at(self.origin()))
+    }
+
+    fn begin_copy_in(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, None)?;
         let answer = self.last_answer()?;
-        if status(&answer) == wanted {
+        if status(&answer) == ExecStatusType::PGRES_COPY_IN {
             return Ok(());
         }
         Err(Failure::new("XX000", "a COPY statement did not start a COPY").at(self.origin()))
     }
 
     /// The next row of a COPY TO STDOUT, `None` after the last.
-    fn next_row(&mut self) -> Result<Option<Chunk>, Failure> {
+    fn next_row(&mut self) -> Result<Option<Piece>, Failure> {
+        // waiting costs several system calls: first see whether something is there already
+        let mut looked = false;
         loop {
             let mut data: *mut c_char = std::ptr::null_mut();
             // SAFETY: asynchronous mode, `data` receives null or an allocation that becomes ours.
             let n = unsafe { pq_sys::PQgetCopyData(self.raw.ptr(), &raw mut data, 1) };
             match n {
                 1.. => {
-                    return Ok(Some(Chunk {
+                    return Ok(Some(Piece {
                         data,
                         len: n as usize,
                     }));
                 }
-                0 => self.wait_once(false)?,
-                -1 => return self.last_answer().map(|_| None),
+                0 if looked => self.wait_once(false)?,
+                0 => {
+                    self.consume()?;
+                    looked = true;
+                }
+                -1 => return self.end_copy_out().map(|()| None),
                 _ => return Err(self.last_answer().err().unwrap_or_else(|| self.lost())),
             }
         }
     }
 
-    /// Sends bytes of a COPY FROM STDIN. libpq sends full blocks by itself and keeps what the server does not take yet, so
-    /// now and then we wait until it has. An error of the server shows up here or in `end_copy`.
-    fn put(&mut self, bytes: &[u8], unflushed: &mut usize) -> Result<(), Failure> {
-        const FLUSH_EVERY: usize = 64 << 10;
-        let len = i32::try_from(bytes.len()).expect("libpq's own row length is an int");
+    /// The result of the COPY TO STDOUT itself; an error in the middle of it shows up here.
+    fn end_copy_out(&mut self) -> Result<(), Failure> {
+        let Some(answer) = self.next_answer()? else {
+            return Err(self.lost());
+        };
+        if status(&answer) == ExecStatusType::PGRES_COMMAND_OK {
+            return Ok(());
+        }
+        let failure = self.failure_of(&answer);
+        while self.next_answer()?.is_some() {}
+        Err(failure)
+    }
+
+    /// Sends bytes of a COPY FROM STDIN and waits until libpq's buffer is empty again. An error of the server shows up here
+    /// or in `end_copy_in`.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let len = i32::try_from(bytes.len()).expect("a block is much smaller than 2 GB");
         loop {
             // SAFETY: the bytes outlive the call, libpq copies them.
             match unsafe { pq_sys::PQputCopyData(self.raw.ptr(), bytes.as_ptr().cast(), len) } {
@@ -106,16 +189,11 @@ impl Connection {
                 _ => return Err(self.last_answer().err().unwrap_or_else(|| self.lost())),
             }
         }
-        *unflushed += bytes.len();
-        if *unflushed >= FLUSH_EVERY {
-            *unflushed = 0;
-            self.flush()?;
-        }
-        Ok(())
+        self.flush()
     }
 
     /// Ends a COPY FROM STDIN; the rows the server took.
-    fn end_copy(&mut self) -> Result<u64, Failure> {
+    fn end_copy_in(&mut self) -> Result<u64, Failure> {
         loop {
             // SAFETY: a live connection in COPY mode; null means success.
             match unsafe { pq_sys::PQputCopyEnd(self.raw.ptr(), std::ptr::null()) } {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use pgrx::pg_sys;
 
 use super::{settings, spi};
+use crate::failure::Failure;
 
 /// The oid of the database this process is connected to.
 pub fn database_oid() -> u32 {
@@ -38,12 +39,17 @@ pub fn in_recovery() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
-/// Raises 25006 if the caller's transaction may not write.
-pub fn refuse_read_only(function: &str) {
-    let name =
-        std::ffi::CString::new(format!("{function}()")).expect("a function's name has no NUL byte");
-    // SAFETY: the string outlives the call; the ERROR it raises leaves as a panic to the function's guard.
-    unsafe { pg_sys::PreventCommandIfReadOnly(name.as_ptr()) };
+/// Errors: 25006 if the caller's transaction may not write.
+pub fn refuse_read_only(function: &str) -> Result<(), Failure> {
+    // SAFETY: a flag of this process's transaction.
+    if unsafe { !pg_sys::XactReadOnly } {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "25006",
+        format!("cannot execute {function}() in a read-only transaction"),
+    )
+    .hint("Call it on the primary, in a transaction that may write: SET default_transaction_read_only = off;"))
 }
 
 /// Where a local client reaches this server: the first socket directory, or localhost when there is none, and the port.

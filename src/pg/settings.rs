@@ -5,6 +5,10 @@ use std::ffi::CString;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
 static BINDIR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static CHUNK_SIZE: GucSetting<i32> = GucSetting::<i32>::new(128);
+static COPY_RATE_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MAINTENANCE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256);
+static PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(-1);
 
 /// Called once from `_PG_init`.
 pub fn define() {
@@ -16,6 +20,68 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_decamp.chunk_size",
+        c"Largest piece of a table that the initial copy takes at once.",
+        c"A snapshot on the source lives, and what an interruption costs is, as long as one piece takes.",
+        &CHUNK_SIZE,
+        1,
+        1 << 20,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decamp.copy_rate_limit",
+        c"Most that the initial copy reads from a source per second, in megabytes over all workers of a subscription.",
+        c"0: no limit.",
+        &COPY_RATE_LIMIT,
+        0,
+        1 << 20,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decamp.maintenance_work_mem",
+        c"Memory for each index that is built on the target after the copy.",
+        c"Up to as many are built at once as a subscription has workers.",
+        &MAINTENANCE_WORK_MEM,
+        1,
+        1 << 20,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decamp.parallel_maintenance_workers",
+        c"Parallel workers for each index that is built on the target after the copy.",
+        c"-1: as many as copy workers have nothing to do.",
+        &PARALLEL_WORKERS,
+        -1,
+        1024,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// `pg_decamp.chunk_size`, in bytes.
+pub fn chunk_bytes() -> i64 {
+    i64::from(CHUNK_SIZE.get()) << 20
+}
+
+/// `pg_decamp.copy_rate_limit`, in bytes per second.
+pub fn copy_rate_limit() -> Option<f64> {
+    let limit = COPY_RATE_LIMIT.get();
+    (limit > 0).then(|| f64::from(limit) * f64::from(1 << 20))
+}
+
+/// `pg_decamp.maintenance_work_mem`, in megabytes.
+pub fn maintenance_work_mem() -> i32 {
+    MAINTENANCE_WORK_MEM.get()
+}
+
+/// `pg_decamp.parallel_maintenance_workers`, if set.
+pub fn parallel_maintenance_workers() -> Option<i64> {
+    let workers = PARALLEL_WORKERS.get();
+    (workers >= 0).then(|| i64::from(workers))
 }
 
 /// `pg_decamp.pg_bindir`, if set.
@@ -45,6 +111,11 @@ pub fn override_for_worker(application_name: &str) {
     if cfg!(any(feature = "pg17", feature = "pg18")) {
         set("transaction_timeout", "0");
     }
+}
+
+/// For a process whose commits may be lost in a crash.
+pub fn commit_without_waiting() {
+    set("synchronous_commit", "off");
 }
 
 fn set(name: &str, value: &str) {

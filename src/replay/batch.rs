@@ -125,7 +125,9 @@ fn replay_table(
     counts: &mut Counts,
 ) -> Result<Flow, Failure> {
     target.batch(&plan.create_stage)?;
-    let flow = pump(source, &plan.fetch(limit), target, &plan.fill_stage, |_| {})?;
+    source.copy_out(&plan.fetch(limit))?;
+    let flow = pump(source, target, &plan.fill_stage, |_| Ok(()))?;
+    source.copy_done()?;
     if flow.rows == 0 {
         return Ok(flow);
     }

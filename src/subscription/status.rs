@@ -39,12 +39,18 @@ pub fn go_back_for_tables(id: i32) {
     spi::update(
         "with behind as ( \
              select case when bool_or(r.state = 'init') then 'installing' else 'copying' end as state, count(*) as tables \
-             from decamp.relation r where r.subscription_id = $1::int4 and r.state in ('init', 'copying')) \
+             from decamp.relation r where r.subscription_id = $1::int4 and r.state in ('init', 'copying', 'copied')) \
          update decamp.subscription s set state = behind.state, state_since = pg_catalog.clock_timestamp() \
          from behind \
          where s.id = $1::int4 and s.state in ('copying', 'catchup', 'streaming') and behind.tables > 0 and behind.state <> s.state",
         &[Some(&id.to_string())],
     );
+}
+
+/// Whether copy workers are to give up what they have at hand.
+pub fn is_cut(id: i32) -> bool {
+    let sql = "select 1 from decamp.subscription where id = $1::int4 and cut and not enabled";
+    !spi::read(sql, &[Some(&id.to_string())]).is_empty()
 }
 
 /// Whether it stopped because changes were not captured.

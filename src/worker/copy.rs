@@ -1,161 +1,158 @@
 //! A copy worker: claims tasks until none is left, each with its own transactions on source and target.
 
-use std::cell::Cell;
+mod outcome;
+mod rows;
+mod target;
+
 use std::time::{Duration, Instant};
 
 use super::sides;
-use crate::catalog::Snapshot;
-use crate::chunk::{self, Chunk};
-use crate::event::{self, Severity};
+use crate::capture::Names;
+use crate::catalog::{self, Snapshot};
 use crate::failure::Failure;
-use crate::libpq::{Connection, Flow};
-use crate::pg::{activity, liveness, worker, xact};
+use crate::libpq::Connection;
+use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
+use crate::pg::{activity, latch, liveness, server, settings, xact};
 use crate::relation;
-use crate::retry::{Verdict, advised, verdict};
 use crate::subscription::{self, State, Subscription};
-use crate::task::{self, Task};
+use crate::table::Table;
+use crate::task::{self, Claim, Kind};
+
+/// A worker that has nothing to do stays as long as others may have something for it in a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Returns when no task is left, or the subscription is paused or gone.
 pub fn live(id: i32) -> Result<(), Failure> {
     let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else {
         return Ok(());
     };
-    liveness::watch(extension, || ());
+    liveness::watch(extension, move || leave_if_cut(id));
+    // what is lost with a crash of ours is known to the target
+    settings::commit_without_waiting();
     if !worker::join(id) {
         return Ok(());
     }
     let mut sides: Option<Sides> = None;
+    let mut busy = Instant::now();
     loop {
-        let claimed = xact::run(|| {
-            let Some(subscription) = subscription::by_id_settled(id) else {
-                return Ok(None);
-            };
-            if !subscription.enabled || subscription.state == State::Errored {
-                return Ok(None);
+        match next(id)? {
+            Next::Nothing => return Ok(()),
+            Next::Later if busy.elapsed() > PATIENCE => return Ok(()),
+            Next::Later => {
+                activity::report(Some("waiting for work"));
+                liveness::tick();
+                latch::wait(LOOK_EVERY);
             }
-            Ok(task::claim(id).map(|task| (subscription, task)))
-        })?;
-        let Some((subscription, task)) = claimed else {
-            return Ok(());
-        };
-        worker::set_title(&subscription.title("copy"));
-        activity::report(Some(&format!("copying table {}", task.source_oid)));
-        if let Err(failure) = run(&subscription, &task, &mut sides) {
-            // a failed COPY leaves connections in the middle of it
-            sides = None;
-            give_back(&subscription, &task, &failure)?;
+            Next::Work(subscription, claim) => {
+                worker::set_title(&subscription.title("copy"));
+                if let Err(failure) = work(&subscription, &claim, &mut sides) {
+                    // a failed COPY leaves connections in the middle of it
+                    sides = None;
+                    outcome::failed(&subscription, &claim.tasks, failure)?;
+                }
+                wake_others(id)?;
+                busy = Instant::now();
+            }
         }
     }
+}
+
+/// Told once a second, also in the middle of a COPY or an index build: what is at hand ends with our connections.
+fn leave_if_cut(id: i32) {
+    let cut = xact::run(|| {
+        let cut = subscription::is_cut(id);
+        if cut {
+            task::put_back_own();
+        }
+        Ok(cut)
+    });
+    if cut.is_ok_and(|cut| cut) {
+        server::exit(0);
+    }
+}
+
+enum Next {
+    Work(Box<Subscription>, Claim),
+    /// not now, but tables are still being copied
+    Later,
+    Nothing,
+}
+
+fn next(id: i32) -> Result<Next, Failure> {
+    xact::run(|| {
+        let Some(subscription) = subscription::by_id_settled(id) else {
+            return Ok(Next::Nothing);
+        };
+        if !subscription.enabled || subscription.state == State::Errored {
+            return Ok(Next::Nothing);
+        }
+        Ok(match task::claim(id) {
+            Some(claim) => Next::Work(Box::new(subscription), claim),
+            None if task::open(id).copying => Next::Later,
+            None => Next::Nothing,
+        })
+    })
+}
+
+/// The other workers may have something to do now that they had to wait for.
+fn wake_others(id: i32) -> Result<(), Failure> {
+    let pids = xact::run(|| {
+        let mut pids = worker::pids(APPLY_CLASS, id);
+        pids.extend(worker::pids(COPY_CLASS, id));
+        Ok(pids)
+    })?;
+    pids.into_iter()
+        .filter(|pid| *pid != i64::from(std::process::id()))
+        .for_each(worker::wake);
+    Ok(())
 }
 
 /// What a worker keeps from task to task, until something fails.
 struct Sides {
     source: Connection,
     target: Connection,
-    known: Snapshot,
+    names: Names,
+    source_tables: Snapshot,
+    target_tables: Vec<Table>,
 }
 
-fn run(subscription: &Subscription, task: &Task, sides: &mut Option<Sides>) -> Result<(), Failure> {
-    if sides.is_none() {
-        *sides = Some(connect(subscription)?);
-    }
-    let Sides {
-        source,
-        target,
-        known,
-    } = sides.as_mut().expect("connected just now");
-    let table = known.table(task.source_oid)?;
-    let began = Instant::now();
-    let chunk = Chunk {
-        id: task.id,
-        uuid: &subscription.uuid,
-        table,
-        known,
-    };
-    let flow = chunk::copy(&chunk, source, target, publisher(task.id))?;
-    if let Err(failure) = chunk::analyze(table, target) {
-        if failure.disconnected {
-            return Err(failure);
-        }
-        xact::run(|| {
-            event::record_failure(&subscription.name, &table.shown(), &failure);
-            Ok(())
-        })?;
-    }
-    let rows = match flow {
-        Some(flow) => flow.rows,
-        None => crate::applied::rows_of(target, &subscription.uuid, task.id)?,
-    };
-    xact::run(|| {
-        task::finish(task.id, flow.or(Some(Flow { rows, bytes: 0 })));
-        let message = format!(
-            "copied {rows} rows in {:.1} s",
-            began.elapsed().as_secs_f64()
-        );
-        event::record(
-            Severity::Info,
-            &subscription.name,
-            &table.shown(),
-            &message,
-            None,
-        );
-        Ok(())
-    })
-}
-
-fn connect(subscription: &Subscription) -> Result<Sides, Failure> {
-    let (mut source, target) = sides::open(subscription, "copy")?;
-    let oids: Vec<u32> = xact::run(|| Ok(relation::of(subscription.id)))?
-        .iter()
-        .map(|r| r.oid)
-        .collect();
-    let known = Snapshot::read(&mut source, &oids)?;
-    Ok(Sides {
-        source,
-        target,
-        known,
-    })
-}
-
-/// Writes the progress of a task about once a second.
-fn publisher(task: i64) -> impl FnMut(Flow) {
-    let last = Cell::new(Instant::now());
-    move |flow: Flow| {
-        if last.get().elapsed() < Duration::from_secs(1) {
-            return;
-        }
-        last.set(Instant::now());
-        liveness::tick();
-        xact::run(|| {
-            task::progress(task, flow);
-            Ok(())
+impl Sides {
+    fn open(subscription: &Subscription) -> Result<Self, Failure> {
+        let (mut source, mut target) = sides::open(subscription, "copy")?;
+        let oids: Vec<u32> = xact::run(|| Ok(relation::of(subscription.id)))?
+            .iter()
+            .map(|r| r.oid)
+            .collect();
+        Ok(Self {
+            source_tables: Snapshot::read(&mut source, &oids)?,
+            target_tables: catalog::tables(&mut target)?,
+            names: Names::of(&subscription.name),
+            source,
+            target,
         })
-        .expect("an update never fails otherwise than by ERROR");
     }
 }
 
-/// A task that failed: again later, or its table stops.
-fn give_back(subscription: &Subscription, task: &Task, failure: &Failure) -> Result<(), Failure> {
-    let wait = 500u128 << task.attempts.clamp(1, 6);
-    xact::run(|| {
-        task::put_back(task.id, failure, wait);
-        let shown = relation::by_oid(subscription.id, task.source_oid)
-            .map_or_else(String::new, |r| r.shown());
-        // a connection that does not come up is no fault of the table; whether it is one to stop for the apply worker sees
-        if failure.disconnected || verdict(failure) == Verdict::Retry {
-            let message = format!("copy interrupted, trying again: {}", failure.line());
-            event::record(
-                Severity::Warning,
-                &subscription.name,
-                &shown,
-                &message,
-                failure.hint.as_deref(),
-            );
-        } else {
-            let failure = advised(failure.clone(), &subscription.name);
-            relation::quarantine(subscription.id, task.source_oid, &failure);
-            event::record_failure(&subscription.name, &shown, &failure);
+fn work(
+    subscription: &Subscription,
+    claim: &Claim,
+    sides: &mut Option<Sides>,
+) -> Result<(), Failure> {
+    let connected = match sides {
+        Some(sides) => sides,
+        None => sides.insert(Sides::open(subscription)?),
+    };
+    match claim.tasks[0].kind {
+        Kind::Chunk => {
+            if !rows::copy(subscription, &claim.tasks, connected)? {
+                *sides = None;
+            }
+            Ok(())
         }
-        Ok(())
-    })
+        Kind::Duplicates => rows::remove_duplicates(subscription, &claim.tasks[0], connected),
+        Kind::Index | Kind::Constraint | Kind::Analyze | Kind::ForeignKey | Kind::Validation => {
+            target::run(subscription, claim, connected)
+        }
+    }
 }

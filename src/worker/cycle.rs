@@ -2,6 +2,7 @@
 
 mod copying;
 mod plan;
+mod progress;
 mod rewrite;
 mod round;
 mod streaming;
@@ -30,6 +31,8 @@ pub enum End {
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// Copy workers wake us whenever they have done something; no more often than this do we look what.
+const GLANCE: Duration = Duration::from_millis(50);
 /// Sequences and capture are looked at this often.
 const ROUND: Duration = Duration::from_secs(3);
 
@@ -52,20 +55,28 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
     let mut second = None;
     let mut round = None;
     let mut woken = false;
+    let mut asked = false;
+    let mut progress = None;
     loop {
         liveness::tick();
-        if due(&mut second, SECOND) {
+        asked |= woken;
+        if due(&mut second, if asked { GLANCE } else { SECOND }) {
+            asked = false;
             if let Some(end) = cycle.reload()? {
                 return Ok(end);
             }
             cycle.supervise_copy()?;
         }
-        // when woken, somebody waits to be told that everything is there
-        if due(&mut round, ROUND) || woken {
+        if due(&mut progress, SECOND) {
+            cycle.measure_builds()?;
+        }
+        // when woken while streaming, somebody waits to be told that everything is there
+        let awaited = woken && cycle.session.subscription.state == State::Streaming;
+        if due(&mut round, ROUND) || awaited {
             cycle.look_around(memory)?;
         }
         let found = cycle.replay(memory)?;
-        cycle.publish(memory, woken)?;
+        cycle.publish(memory, awaited)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
@@ -73,6 +84,7 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         wait = match found {
             Found::More => Duration::ZERO,
             Found::Something => SHORTEST_WAIT,
+            Found::Nothing if asked => GLANCE,
             Found::Nothing => (wait * 2).clamp(SHORTEST_WAIT, SECOND),
         };
         woken = if wait.is_zero() {

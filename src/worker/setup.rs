@@ -1,9 +1,11 @@
 //! From a new subscription to one whose capture is complete: import the schema, look whether every table is there,
 //! install capture table by table, plan the copy.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::apply::Session;
+use super::{copying, preparation};
 use crate::capture::{self, Partition, Purpose};
 use crate::catalog::{self, Fingerprint};
 use crate::drift;
@@ -15,7 +17,6 @@ use crate::relation::{self, Relation};
 use crate::retry::{Backoff, Verdict, advised, verdict};
 use crate::subscription::{self, State};
 use crate::table::Table;
-use crate::task;
 
 /// Goes on from the state the tables tell; does nothing once capture is complete.
 pub fn run(session: &mut Session) -> Result<(), Failure> {
@@ -45,6 +46,10 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
         let source = catalog::tables(&mut session.source)?;
         let target = catalog::tables(&mut session.target)?;
         refuse_differences(session, &relations, &source, &target)?;
+        if session.subscription.copy_data {
+            let new: Vec<&Relation> = relations.iter().filter(|r| !r.is_captured()).collect();
+            preparation::take_off(session, &new, &source)?;
+        }
         install_capture(session, &source)?;
         enter(
             session,
@@ -177,6 +182,9 @@ fn refuse_differences(
     )))
 }
 
+/// Tables are captured in groups of this size, each table in a transaction of its own; then copy workers begin with them.
+const GROUP: usize = 50;
+
 /// Table by table, those whose lock is not to be had come again later; nobody on the source waits longer than the lock
 /// timeout for us.
 fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failure> {
@@ -191,28 +199,10 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
             return Ok(());
         }
         let mut waiting = None;
-        for relation in &open {
-            liveness::tick();
-            let table = source
-                .iter()
-                .find(|t| t.oid == relation.oid)
-                .ok_or_else(|| catalog::changed(&relation.shown()))?;
-            match capture::install(&mut session.source, &session.names, table) {
-                Ok(partitions) => {
-                    let mut prints = catalog::fingerprints(&mut session.source, &[table.oid])?;
-                    captured(session, relation, &partitions, prints.remove(&table.oid))?;
-                }
-                Err(failure) if is_lock_timeout(&failure) => {
-                    let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
-                    waiting = Some(busy(relation, &who));
-                }
-                Err(failure) if verdict(&failure) == Verdict::Quarantine => xact::run(|| {
-                    let failure = advised(failure.clone(), &session.subscription.name);
-                    relation::quarantine(id, relation.oid, &failure);
-                    event::record_failure(&session.subscription.name, &relation.shown(), &failure);
-                    Ok(())
-                })?,
-                Err(failure) => return Err(failure),
+        for group in open.chunks(GROUP) {
+            waiting = install_group(session, group, source)?.or(waiting);
+            if session.subscription.copy_data {
+                copying::start_workers(&session.subscription)?;
             }
         }
         if let Some(failure) = waiting {
@@ -224,6 +214,46 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
             pause(id, wait)?;
         }
     }
+}
+
+/// Captures a group of tables and plans their chunks; a failure if one has to wait for a lock.
+fn install_group(
+    session: &mut Session,
+    group: &[Relation],
+    source: &[Table],
+) -> Result<Option<Failure>, Failure> {
+    let id = session.subscription.id;
+    let mut waiting = None;
+    let mut installed: Vec<(&Relation, Vec<Partition>)> = Vec::new();
+    for relation in group {
+        liveness::tick();
+        let table = source
+            .iter()
+            .find(|t| t.oid == relation.oid)
+            .ok_or_else(|| catalog::changed(&relation.shown()))?;
+        match capture::install(&mut session.source, &session.names, table) {
+            Ok(partitions) => installed.push((relation, partitions)),
+            Err(failure) if is_lock_timeout(&failure) => {
+                let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
+                waiting = Some(busy(relation, &who));
+            }
+            Err(failure) if verdict(&failure) == Verdict::Quarantine => xact::run(|| {
+                let failure = advised(failure.clone(), &session.subscription.name);
+                relation::quarantine(id, relation.oid, &failure);
+                event::record_failure(&session.subscription.name, &relation.shown(), &failure);
+                Ok(())
+            })?,
+            Err(failure) => return Err(failure),
+        }
+    }
+    let oids: Vec<u32> = installed.iter().map(|(r, _)| r.oid).collect();
+    let prints = catalog::fingerprints(&mut session.source, &oids)?;
+    if session.subscription.copy_data {
+        let relations: Vec<&Relation> = installed.iter().map(|(r, _)| *r).collect();
+        preparation::cut(session, &relations, source)?;
+    }
+    captured(session, &installed, &prints)?;
+    Ok(waiting)
 }
 
 fn is_lock_timeout(failure: &Failure) -> bool {
@@ -260,26 +290,27 @@ fn pause(id: i32, wait: Duration) -> Result<(), Failure> {
     }
 }
 
-/// The table's next state and its chunks, in one transaction.
+/// The tables' next state.
 fn captured(
     session: &Session,
-    relation: &Relation,
-    partitions: &[Partition],
-    fingerprint: Option<Fingerprint>,
+    installed: &[(&Relation, Vec<Partition>)],
+    prints: &HashMap<u32, Fingerprint>,
 ) -> Result<(), Failure> {
     let id = session.subscription.id;
+    let next = if session.subscription.copy_data {
+        relation::State::Copying
+    } else {
+        relation::State::Catchup
+    };
     xact::run(|| {
-        if let Some(fingerprint) = &fingerprint {
-            relation::set_fingerprint(id, relation.oid, fingerprint);
-        }
-        for partition in partitions {
-            relation::add_partition(id, relation.oid, partition);
-        }
-        if session.subscription.copy_data {
-            task::plan(id, relation.oid, relation.bytes);
-            relation::enter(id, relation.oid, relation::State::Copying);
-        } else {
-            relation::enter(id, relation.oid, relation::State::Catchup);
+        for (relation, partitions) in installed {
+            if let Some(print) = prints.get(&relation.oid) {
+                relation::set_fingerprint(id, relation.oid, print);
+            }
+            for partition in partitions {
+                relation::add_partition(id, relation.oid, partition);
+            }
+            relation::enter(id, relation.oid, next);
         }
         subscription::clear_failure(id);
         Ok(())

@@ -1,70 +1,112 @@
-//! While chunks are being copied: copy workers started, tables moved on.
+//! While tables are being copied: copy workers started, tables moved on, copies begun anew.
 
 use super::Cycle;
 use crate::event::{self, Severity};
-use crate::pg::worker::{self, COPY_CLASS, Kind};
-use crate::pg::{server, xact};
-use crate::relation;
+use crate::pg::{spi, xact};
+use crate::relation::{self, Relation};
 use crate::replay::Trouble;
+use crate::row::Row;
 use crate::subscription::State;
+use crate::table::shown;
 use crate::task;
+use crate::worker::{copying, preparation};
 
 impl Cycle<'_> {
     /// Starts copy workers while there is work for them; moves tables and the subscription on when it is done.
     pub(super) fn supervise_copy(&mut self) -> Result<(), Trouble> {
-        if self.session.subscription.state != State::Copying {
-            return Ok(());
-        }
         let id = self.id();
-        let (done, open, claimable, running) = xact::run(|| {
+        self.begin_anew()?;
+        let moved = xact::run(|| {
             task::reclaim(id);
-            Ok((
-                task::finished_tables(id),
-                task::open(id),
-                task::claimable(id),
-                worker::pids(COPY_CLASS, id).len(),
-            ))
-        })?;
-        if !done.is_empty() {
-            xact::run(|| {
-                for oid in &done {
-                    relation::enter(id, *oid, relation::State::Catchup);
-                }
-                Ok(())
-            })?;
-        }
-        let wanted = usize::try_from(claimable.min(i64::from(self.session.subscription.workers)))
-            .unwrap_or(0);
-        let free = usize::try_from(self.session.subscription.workers)
-            .unwrap_or(0)
-            .saturating_sub(running);
-        for started in 0..wanted.min(free) {
-            let name = &self.session.subscription.name;
-            if let Err(failure) = worker::start(Kind::Copy, server::database_oid(), id, name) {
-                // with fewer workers than asked for it is slower, with none it stands still
-                if running + started == 0 {
-                    return Err(failure.into());
-                }
-                break;
+            let moved = spi::write(
+                include_str!("../../../sql/state/advance.sql"),
+                &[Some(&id.to_string())],
+            );
+            for row in &moved {
+                tell(&self.session.subscription.name, row);
             }
-        }
-        if open == 0 {
-            xact::run(|| {
-                self.session.subscription.enter(State::Catchup);
-                event::record(
-                    Severity::Info,
-                    &self.session.subscription.name,
-                    "subscription",
-                    "copy finished",
-                    None,
-                );
-                Ok(())
-            })?;
-        }
-        if !done.is_empty() || open == 0 {
+            Ok(!moved.is_empty())
+        })?;
+        copying::start_workers(&self.session.subscription)?;
+        if moved {
             self.relations = xact::run(|| Ok(relation::of(id)))?;
             self.plan()?;
         }
+        self.end_copying()
+    }
+
+    /// Nothing is left to copy but what has stopped.
+    fn end_copying(&mut self) -> Result<(), Trouble> {
+        let copying = |r: &Relation| {
+            matches!(
+                r.state,
+                relation::State::Init | relation::State::Copying | relation::State::Copied
+            )
+        };
+        if self.session.subscription.state != State::Copying || self.relations.iter().any(copying) {
+            return Ok(());
+        }
+        xact::run(|| {
+            self.session.subscription.enter(State::Catchup);
+            event::record(
+                Severity::Info,
+                &self.session.subscription.name,
+                "subscription",
+                "copy finished",
+                None,
+            );
+            Ok(())
+        })?;
         Ok(())
     }
+
+    /// Tables whose copy is to begin anew, once no worker has anything of theirs at hand.
+    fn begin_anew(&mut self) -> Result<(), Trouble> {
+        let id = self.id();
+        let waiting: Vec<Relation> = self
+            .relations
+            .iter()
+            .filter(|r| r.state == relation::State::Copying && !r.planned)
+            .cloned()
+            .collect();
+        for relation in waiting {
+            let settled = xact::run(|| {
+                let settled = task::running(id, relation.oid) == 0;
+                if settled && !relation.deferred {
+                    task::forget_built(id, relation.oid);
+                }
+                Ok(settled)
+            })?;
+            if !settled {
+                continue;
+            }
+            let prepared = preparation::take_off(self.session, &[&relation], &self.source.tables)
+                .and_then(|()| preparation::cut(self.session, &[&relation], &self.source.tables));
+            prepared.map_err(|failure| Trouble {
+                failure,
+                table: Some(relation.oid),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened to a table, for the history.
+fn tell(subscription: &str, row: &Row) {
+    let table = shown(row.text("schema"), row.text("name"));
+    let message = match (row.text("state"), row.int("indexes")) {
+        ("copied", 0) => format!(
+            "copied {} rows in {} s",
+            row.text("rows"),
+            row.text("copying")
+        ),
+        ("copied", n) => format!(
+            "copied {} rows in {} s, built {n} indexes and constraints in {} s",
+            row.text("rows"),
+            row.text("copying"),
+            row.text("indexing")
+        ),
+        _ => return,
+    };
+    event::record(Severity::Info, subscription, &table, &message, None);
 }

@@ -1,6 +1,7 @@
 //! Plans: the statements that replay each table, made when it may be replayed.
 
 use super::Cycle;
+use crate::catalog;
 use crate::drift;
 use crate::failure::Failure;
 use crate::replay::{Plan, Trouble};
@@ -15,6 +16,13 @@ impl Cycle<'_> {
             .map(|r| r.oid)
             .collect();
         self.plans.retain(|p| wanted.contains(&p.oid));
+        if wanted
+            .iter()
+            .any(|oid| !self.plans.iter().any(|p| p.oid == *oid))
+        {
+            // its keys were not there while it was copied
+            self.target = catalog::tables(&mut self.session.target)?;
+        }
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;

@@ -1,0 +1,44 @@
+-- Claims what a copy worker is to do next: one task, or several small ones of the same kind, which then go together.
+-- $1: the subscription.
+-- The largest tables come first; a task that failed before goes alone.
+-- Returns id, source_oid, kind, name, member, member_name, filenode, condition, statements (JSON), attempts, spare
+-- (how many workers have nothing to do now).
+with ready as materialized (
+    select * from decamp.claimable c where c.subscription_id = $1::int4
+),
+first as (
+    select o.id, o.kind, o.bytes, o.attempts
+    from decamp.task o
+    join ready using (id)
+    where o.state = 'pending'
+    order by ready.turn, ready.table_bytes desc, o.id
+    limit 1
+    for update of o skip locked
+),
+more as (
+    select o.id
+    from decamp.task o
+    join ready using (id)
+    join first on ready.kind = first.kind
+    where first.kind in ('chunk', 'analyze') and first.attempts = 0 and first.bytes < 1048576
+      and o.state = 'pending' and o.id <> first.id and ready.attempts = 0 and ready.bytes < 1048576
+    order by ready.table_bytes desc, o.id
+    limit 49
+    for update of o skip locked
+),
+load as (
+    select greatest(s.workers - (select count(*) from decamp.task t
+                                 where t.subscription_id = s.id and t.state = 'running')
+                    - (select count(*) from ready), 0) as spare
+    from decamp.subscription s
+    where s.id = $1::int4
+)
+update decamp.task t
+set state = 'running', worker_pid = pg_catalog.pg_backend_pid(), attempts = t.attempts + 1, rows_done = 0, bytes_done = 0,
+    part = null, started_at = pg_catalog.clock_timestamp(),
+    worker_since = (select a.backend_start from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a)
+from load
+where t.id in (select id from first union all select id from more)
+returning t.id, t.source_oid::int8 as source_oid, t.kind, t.name, t.member::int8 as member, t.member_name,
+          t.filenode::int8 as filenode, t.condition, pg_catalog.array_to_json(t.statements)::text as statements, t.attempts,
+          load.spare

@@ -1,0 +1,99 @@
+//! What was taken off the target's tables for the copy, and is not built again yet, when a subscription is stopped.
+
+use crate::applied;
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::libpq::{Connection, Role};
+use crate::pg::{report, server, settings};
+use crate::subscription::Subscription;
+use crate::task::{self, Task};
+
+/// Builds it now, or only tells; how many pieces are missing afterwards, each an event with its SQL.
+pub fn finish(subscription: &Subscription, build: bool) -> Result<usize, Failure> {
+    let open = task::open_builds(subscription.id);
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let mut target = if build {
+        Some(connect(subscription)?)
+    } else {
+        None
+    };
+    let mut missing = 0;
+    for task in &open {
+        let reason = match &mut target {
+            Some(target) => match run(subscription, task, target) {
+                Ok(()) => continue,
+                Err(failure) if failure.disconnected => return Err(failure),
+                Err(failure) => failure.line(),
+            },
+            None => "not built, as told".to_owned(),
+        };
+        missing += 1;
+        tell(subscription, task, &reason);
+    }
+    Ok(missing)
+}
+
+fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
+    let info = subscription.target_info()?;
+    let mut target = Connection::open(
+        &info,
+        Role::TargetLook,
+        &server::encoding(),
+        &subscription.title("stop"),
+    )
+    .map_err(|failure| {
+        failure.hint(format!(
+            "Indexes that were taken off for the copy are to be built there. Call repl_stop again when it can be reached, \
+             or leave them: SELECT repl_stop('{}', rebuild => false);",
+            subscription.name
+        ))
+    })?;
+    target.batch(&format!(
+        "set maintenance_work_mem = '{}MB'",
+        settings::maintenance_work_mem()
+    ))?;
+    applied::prepare(&mut target)?;
+    Ok(target)
+}
+
+fn run(subscription: &Subscription, task: &Task, target: &mut Connection) -> Result<(), Failure> {
+    let new = applied::begin(target, &subscription.uuid, std::slice::from_ref(task))?;
+    if new.is_empty() {
+        target.rollback();
+        return Ok(());
+    }
+    let built = target
+        .batch(&task.statements.join("; "))
+        .and_then(|()| applied::commit(target, &subscription.uuid, &[]));
+    match built {
+        // 42P07, 42710, 42P16: it is there
+        Err(failure) if matches!(failure.sqlstate.as_str(), "42P07" | "42710" | "42P16") => {
+            target.rollback();
+            Ok(())
+        }
+        Err(failure) => {
+            target.rollback();
+            Err(failure)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn tell(subscription: &Subscription, task: &Task, reason: &str) {
+    let name = task.name.as_deref().unwrap_or_default();
+    let kind = task.kind.as_str();
+    let sql = format!("{};", task.statements.join("; "));
+    report::notice(&format!(
+        "{kind} {name} is missing on the target ({reason}); to make it: {sql}"
+    ));
+    let message = format!("{kind} is missing on the target: {reason}");
+    event::record(
+        Severity::Warning,
+        &subscription.name,
+        name,
+        &message,
+        Some(&sql),
+    );
+}

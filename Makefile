@@ -16,13 +16,16 @@ TEST_PG_CONFIG := /usr/lib/postgresql/15/bin/pg_config
 OTHER_MAJORS := 16 18
 
 .NOTPARALLEL:
-.PHONY: help setup build install demo test lint install-for-tests run-tests clean
+.PHONY: help setup build install demo bench test lint install-for-tests run-tests clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo
 	@echo "  PG_CONFIG=$(PG_CONFIG)"
 	@echo "  DECAMP_CACHE=$(DECAMP_CACHE)"
+	@echo "  for bench: BENCH_ONLY=pgbench,mixed,many,cut,latency,writes"
+	@echo "             BENCH_CONTENDERS=decamp,pgcopydb,pg_dump,subscription,bucardo"
+	@echo "             BENCH_JOBS=2 BENCH_ROUNDS=3 BENCH_SCALE=1 BENCH_REPORT=target/bench.md"
 
 setup: ## get all that building and testing needs: Debian packages, cargo-pgrx, servers of other majors
 	@pgrx-tests/setup.sh all
@@ -39,6 +42,12 @@ demo: ## set up, build, install, then migrate a live database before your eyes
 	@pgrx-tests/setup.sh build
 	@pgrx-tests/install.sh install $(TEST_PG_CONFIG)
 	@cargo run --quiet --package decamp-tests --bin demo
+
+bench: ## measure the initial copy beside its peers, for about an hour (or BENCH_ONLY=part,...)
+	@pgrx-tests/setup.sh build
+	@pgrx-tests/setup.sh bench
+	@pgrx-tests/install.sh install $(TEST_PG_CONFIG)
+	@cargo run --quiet --release --package decamp-tests --bin bench
 
 test: setup lint install-for-tests run-tests ## set up, check format and lints, install, run every test (or ONLY=part-of-name)
 

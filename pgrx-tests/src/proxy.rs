@@ -2,8 +2,12 @@
 //!
 //! A stalled connection is half open only for the programs: the kernel beneath the proxy still acknowledges what it receives, keepalive
 //! probes included. So it shows whether a program notices a silent peer by itself, which is the harder case.
+//!
+//! A delay is that of a long line, not of a slow one: what is on its way, up to a limit, is in a [`pipe`] of blocks, each with
+//! the time it came in.
 
-use std::io::{self, Read, Write};
+mod pipe;
+
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -12,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::server::free_port;
 use crate::wait;
+use pipe::Pipe;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -108,9 +113,10 @@ impl Proxy {
         );
     }
 
-    /// Lets every piece of data wait before it goes on, in both directions.
+    /// Lets every piece of data arrive so much later, in both directions. What comes meanwhile follows as closely as it came.
     pub fn delay(&self, delay: Duration) {
         self.shared.lock().delay = delay;
+        self.shared.changed.notify_all();
     }
 
     fn close(&self, way: Way) {
@@ -151,14 +157,21 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits while the proxy is stalled, then for the delay. False: this connection ends.
-    fn may_pass(&self) -> bool {
-        let begin = Instant::now();
+    /// Whether what comes in may be kept until it can go on: that is what a long line does, a stalled one does not.
+    fn is_long(&self) -> bool {
+        let state = self.lock();
+        state.way == Way::Open && !state.delay.is_zero()
+    }
+
+    /// Waits while the proxy is stalled, and until what came in at `came` is due. False: this connection ends.
+    /// That one side has closed, if it is that, is told also while the proxy is stalled.
+    fn may_pass(&self, came: Instant, is_end: bool) -> bool {
         let mut state = self.lock();
         loop {
-            let wait = state.delay.saturating_sub(begin.elapsed());
+            let wait = state.delay.saturating_sub(came.elapsed());
             state = match state.way {
                 Way::Cut | Way::Closed => return false,
+                Way::Stalled if is_end => return true,
                 Way::Stalled => self
                     .changed
                     .wait(state)
@@ -228,26 +241,9 @@ fn connect(shared: &Arc<Shared>, client: TcpStream) {
     for (from, to) in [(&client, &server), (&server, &client)] {
         let Ok(from) = from.try_clone() else { return };
         let Ok(to) = to.try_clone() else { return };
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            // either side closing is the normal end
-            let _ = forward(&shared, &from, &to);
-            let _ = from.shutdown(Shutdown::Both);
-            let _ = to.shutdown(Shutdown::Both);
-        });
+        Pipe::lay(Arc::clone(shared), from, to);
     }
     // closed connections are forgotten here, or a long test would run out of file descriptors
     state.streams.retain(|stream| stream.peer_addr().is_ok());
     state.streams.extend([client, server]);
-}
-
-fn forward(shared: &Shared, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = from.read(&mut buffer)?;
-        if count == 0 || !shared.may_pass() {
-            return Ok(());
-        }
-        to.write_all(&buffer[..count])?;
-    }
 }

@@ -292,6 +292,27 @@ fn proxy_forwards_and_delays() {
 }
 
 #[test]
+fn proxy_delays_without_slowing_down() {
+    const SIZE: usize = 32 * 1024 * 1024;
+    let proxy = Proxy::to(echo());
+    proxy.delay(Duration::from_millis(20));
+    let stream = connected(&proxy);
+    let sent: Vec<u8> = (0..SIZE).map(|i| (i / 64 % 251) as u8).collect();
+    let mut received = vec![0; SIZE];
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| (&stream).write_all(&sent).expect("the proxy takes it"));
+        (&stream)
+            .read_exact(&mut received)
+            .expect("the echo is not late");
+    });
+    let time = begin.elapsed();
+    assert!(received == sent, "every byte arrives, in its order");
+    // block by block this would be 10 seconds
+    assert!(time < Duration::from_secs(4), "{time:?}");
+}
+
+#[test]
 fn proxy_cuts_and_mends() {
     let proxy = Proxy::to(echo());
     let stream = connected(&proxy);

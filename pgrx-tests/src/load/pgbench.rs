@@ -1,7 +1,7 @@
 //! pgbench, as the role that owns the source's database, by TCP with TLS.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,6 +22,7 @@ pub struct Pgbench {
     clients: usize,
     rate: Option<u32>,
     scripts: Vec<PathBuf>,
+    log: Option<PathBuf>,
     through_restarts: bool,
 }
 
@@ -33,6 +34,7 @@ impl Pgbench {
             clients: 2,
             rate: None,
             scripts: Vec::new(),
+            log: None,
             through_restarts: false,
         }
     }
@@ -67,6 +69,12 @@ impl Pgbench {
         ));
         fs::write(&path, text).expect("the server's directory can be written");
         self.scripts.push(path);
+        self
+    }
+
+    /// Writes a line per transaction into files that begin with this path. The last second's may be missing.
+    pub fn log(mut self, prefix: &Path) -> Self {
+        self.log = Some(prefix.to_owned());
         self
     }
 
@@ -123,6 +131,9 @@ impl Pgbench {
         }
         for script in &self.scripts {
             command.arg("--file").arg(script);
+        }
+        if let Some(prefix) = &self.log {
+            command.arg("--log").arg("--log-prefix").arg(prefix);
         }
         command
     }

@@ -4,9 +4,7 @@
 //! types ([`session`]), printed as it is typed; [`watch`] shows `repl_status` while things happen; [`verdict`] compares.
 //! Ends with exit code 1 when anything is not as it should be.
 
-mod cleanup;
 mod reading;
-mod screen;
 mod session;
 mod stage;
 mod verdict;
@@ -16,7 +14,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use screen::{Screen, grouped, megabytes};
+use decamp_tests::screen::{Screen, grouped, megabytes};
+use decamp_tests::watchman;
 use session::Session;
 use stage::Stage;
 use watch::{Record, Watch};
@@ -29,10 +28,10 @@ const PAUSE: Duration = Duration::from_secs(4);
 const DRAINING: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    if let Some(code) = cleanup::run_if_asked() {
+    if let Some(code) = watchman::run_if_asked() {
         return code;
     }
-    let screen = Screen::new();
+    let screen = Screen::of_stdout();
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(&screen)));
     // a panic has said what it had to say
     match outcome.unwrap_or_else(|_| Err("the demo could not go on, see above".into())) {

@@ -1,6 +1,6 @@
 //! One reading of `repl_status`, and how it looks: a block for terminals, a line for everything else.
 
-use super::screen::{Screen, WIDTH, grouped, megabytes, wrapped};
+use decamp_tests::screen::{Screen, WIDTH, grouped, megabytes, wrapped};
 
 /// The columns that [`Reading::parse`] wants.
 pub const QUERY: &str = "SELECT state, tables, tables_ready, bytes_total, bytes_copied, progress, \

@@ -3,8 +3,8 @@
 use decamp_tests::server::client::told;
 use postgres::{Client, SimpleQueryMessage};
 
-use super::screen::{Screen, WIDTH, wrapped};
 use super::stage::{Stage, TARGET_DATABASE};
+use decamp_tests::screen::{Screen, WIDTH, wrapped};
 
 /// Stands for the source's URI in the SQL to run.
 const PLACEHOLDER: &str = "{source}";

@@ -4,8 +4,8 @@ use decamp_tests::Pair;
 use decamp_tests::load::Running;
 use decamp_tests::source::{DATABASE, Source};
 
-use super::cleanup::Watchman;
-use super::screen::Screen;
+use decamp_tests::screen::Screen;
+use decamp_tests::watchman::Watchman;
 
 /// The target's database, still empty.
 pub const TARGET_DATABASE: &str = "app";

@@ -7,8 +7,8 @@ use std::thread;
 use decamp_tests::compare::{self, Content};
 use decamp_tests::source::DATABASE;
 
-use super::screen::{Screen, grouped};
 use super::stage::{Stage, TARGET_DATABASE};
+use decamp_tests::screen::{Screen, grouped};
 
 /// What was moved.
 pub struct Moved {

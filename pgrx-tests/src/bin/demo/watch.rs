@@ -9,9 +9,9 @@ use postgres::Client;
 
 use super::PATIENCE;
 use super::reading::{QUERY, Reading};
-use super::screen::{Screen, wrapped};
 use super::session::texts;
 use super::stage::{Stage, TARGET_DATABASE};
+use decamp_tests::screen::{Screen, wrapped};
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 const LINE_EVERY: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! What remains when the demo is ended by Ctrl-C or killed: a process of its own, which ends when we do, removes the servers.
+//! What remains when a program with servers, the demo or the benchmark, is ended by Ctrl-C or killed: a process of its own,
+//! which ends when we do, removes the servers.
 //!
 //! That process is this program again, with [`ARGUMENT`] and the servers' directories. It is in a process group of its
 //! own, so that Ctrl-C does not reach it, and reads a pipe whose other end we hold and never write to: end of file means
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use decamp_tests::wait;
+use crate::wait;
 
 const ARGUMENT: &str = "--clean-up-after-me";
 
@@ -54,7 +55,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
         remove(Path::new(directory));
     }
     if !left.is_empty() {
-        eprintln!("\ndemo: interrupted; its servers are stopped and their files removed");
+        eprintln!("\ninterrupted; the servers are stopped and their files removed");
     }
     Some(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! All that the demo prints: headings, facts, SQL, tables, and on a terminal one block that is drawn anew in place.
+//! All that the demo and the benchmark print: headings, facts, SQL, tables, and on a terminal one block that is drawn anew in place.
 //!
 //! [`WIDTH`] columns, whatever the terminal has. Colours and redrawing only when stdout is a terminal.
 
@@ -24,7 +24,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn new() -> Self {
+    pub fn of_stdout() -> Self {
         Self {
             terminal: io::stdout().is_terminal(),
             drawn: Cell::new(0),

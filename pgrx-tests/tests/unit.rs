@@ -2,8 +2,12 @@
 
 #![allow(dead_code, reason = "only what the tests call is used here")]
 
+#[path = "../../src/import/consequence.rs"]
+mod consequence;
 #[path = "../../src/drift.rs"]
 mod drift;
+#[path = "../../src/import/extension.rs"]
+mod extension;
 #[path = "../../src/failure.rs"]
 mod failure;
 #[path = "../../src/replay/ladder.rs"]
@@ -18,8 +22,12 @@ mod pattern;
 mod quote;
 #[path = "../../src/retry.rs"]
 mod retry;
+#[path = "../../src/import/script.rs"]
+mod script;
 #[path = "../../src/selection.rs"]
 mod selection;
+#[path = "../../src/import/statement.rs"]
+mod statement;
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/template.rs"]

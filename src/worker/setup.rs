@@ -2,6 +2,7 @@
 //! install capture table by table, plan the copy.
 
 mod difference;
+mod remark;
 mod schema;
 
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             },
         )?;
     }
-    if session.subscription.state == State::Importing {
+    let imported = session.subscription.state == State::Importing;
+    if imported {
         schema::import_schema(session)?;
         enter(session, State::Installing)?;
     }
@@ -42,10 +44,8 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             &session.names,
             &session.subscription.uuid,
         )?;
-        let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
         let source = catalog::tables(&mut session.source)?;
-        let target = catalog::tables(&mut session.target)?;
-        difference::refuse_differences(session, &relations, &source, &target)?;
+        difference::settle(session, &source, imported)?;
         install_capture(session, &source)?;
         enter(
             session,

@@ -7,6 +7,7 @@
 
 mod blocker;
 mod counterpart;
+mod extension;
 mod finding;
 mod import;
 mod key;
@@ -78,7 +79,7 @@ pub fn run(request: &Request) -> Report {
     if let Some(target) = &mut target {
         let imports = check_target(request, scope.as_ref(), target, &mut findings);
         if let Some(source) = &mut source {
-            moved::check_extensions(source, target, imports, &mut findings);
+            extension::check(source, target, imports, &mut findings);
             if imports {
                 import::check_programs(source.look.version(), &mut findings);
             }

@@ -1,21 +1,34 @@
 //! Import of the schema: pg_dump of the source, pg_restore to choose from it, psql into the target. Before capture is installed, so that our own
-//! triggers are not in it. What fails is told in events and does not stop the rest; whether every table that is to be
-//! copied is there afterwards is checked by the caller.
+//! triggers are not in it. What the target refuses does not stop the rest; what follows from it is in `consequence.rs`, and
+//! whether every table that is to be copied is there afterwards is checked by the caller.
+//!
+//! May be run again at any time: what is there already is not made again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
-use crate::libpq::Conninfo;
-use crate::pg::{program, server};
+use crate::libpq::{Connection, Conninfo};
+use crate::pg::program;
+use crate::row::Row;
 use crate::table::Table;
 
+mod client;
+pub mod consequence;
+pub mod extension;
 mod output;
+mod script;
+mod statement;
 
-pub use output::Failed;
-use output::{failed_statements, wanted_entries};
+pub use client::Client;
+pub use output::Refused;
+
+use extension::Extension;
 
 /// Ends the `application_name` of pg_dump and psql.
 pub const SESSION: &str = "import";
+
+/// Schemas with nothing but a provider's own machinery. Heroku's holds the functions of its event triggers.
+pub const PROVIDERS_SCHEMAS: [&str; 1] = ["_heroku"];
 
 /// What to import from where to where.
 pub struct Import<'a> {
@@ -23,39 +36,82 @@ pub struct Import<'a> {
     /// `application_name` for both
     pub title: &'a str,
     pub source: &'a Conninfo,
+    /// `server_version_num`
+    pub source_version: i32,
     pub target: &'a Conninfo,
-    /// user tables of the source that do not belong to the subscription
+    /// user tables of the source that are not to be imported
     pub left_out: &'a [&'a Table],
 }
 
-/// Runs it; the statements that failed. Objects that exist already are not failures.
+/// What came of it.
+pub struct Outcome {
+    /// not those that make what exists already
+    pub refused: Vec<Refused>,
+    /// statements to be run at switchover: triggers that would fire for what we write
+    pub later: Vec<String>,
+}
+
+/// Runs it.
 ///
-/// Errors: 58P01 when one of the programs cannot be run, 58000 when one fails.
-pub fn run(import: &Import) -> Result<Vec<Failed>, Failure> {
-    let bindir = server::bindir();
-    let dump = program::scratch(&format!("{}.dump", import.subscription))?;
-    let list = program::scratch(&format!("{}.list", import.subscription))?;
-    let script = program::scratch(&format!("{}.sql", import.subscription))?;
-    let result = dump_and_restore(import, &bindir, &dump, &list, &script);
-    std::fs::remove_file(&script).ok();
-    std::fs::remove_file(&dump).ok();
-    std::fs::remove_file(&list).ok();
+/// Errors: 58P01 or 0A000 when there are no programs for it, 58000 when one fails.
+pub fn run(import: &Import) -> Result<Outcome, Failure> {
+    let client = Client::find(import.source_version)?;
+    let files = Files::of(import.subscription)?;
+    let result = dump_source(import, &client, &files.dump).and_then(|()| {
+        let later = choose(&client, &files)?;
+        let refused = restore(import, &client, &files)?;
+        Ok(Outcome { refused, later })
+    });
+    files.remove();
     result
 }
 
-fn dump_and_restore(
-    import: &Import,
-    bindir: &Path,
-    dump: &Path,
-    list: &Path,
-    script: &Path,
-) -> Result<Vec<Failed>, Failure> {
-    let path = |p: &Path| p.to_string_lossy().into_owned();
-    let (pg_dump, pg_restore) = (bindir.join("pg_dump"), bindir.join("pg_restore"));
+/// Temporary ones.
+struct Files {
+    dump: PathBuf,
+    list: PathBuf,
+    script: PathBuf,
+    triggers: PathBuf,
+}
 
+impl Files {
+    fn of(subscription: &str) -> Result<Self, Failure> {
+        let scratch = |kind: &str| program::scratch(&format!("{subscription}.{kind}"));
+        Ok(Self {
+            dump: scratch("dump")?,
+            list: scratch("list")?,
+            script: scratch("sql")?,
+            triggers: scratch("triggers.sql")?,
+        })
+    }
+
+    fn remove(&self) {
+        for file in [&self.dump, &self.list, &self.script, &self.triggers] {
+            std::fs::remove_file(file).ok();
+        }
+    }
+}
+
+/// The extensions of either side.
+pub fn extensions(connection: &mut Connection) -> Result<Vec<Extension>, Failure> {
+    let rows = connection.query(include_str!("../sql/source/extensions.sql"), &[])?;
+    let extension = |row: &Row| Extension {
+        name: row.string("name"),
+        schema: row.string("schema"),
+        version: row.string("version"),
+        tables: row
+            .opt("tables")
+            .map(|tables| tables.lines().map(str::to_owned).collect())
+            .unwrap_or_default(),
+    };
+    Ok(rows.iter().map(extension).collect())
+}
+
+fn dump_source(import: &Import, client: &Client, dump: &Path) -> Result<(), Failure> {
     let mut arguments: Vec<String> = [
         "--schema-only",
         "--format=custom",
+        "--encoding=UTF8",
         "--no-owner",
         "--no-privileges",
         "--no-publications",
@@ -67,7 +123,8 @@ fn dump_and_restore(
     ]
     .map(str::to_owned)
     .to_vec();
-    arguments.push(format!("--file={}", path(dump)));
+    arguments.extend(PROVIDERS_SCHEMAS.map(|schema| format!("--exclude-schema={schema}")));
+    arguments.push(format!("--file={}", shown(dump)));
     arguments.extend(
         import
             .left_out
@@ -75,56 +132,90 @@ fn dump_and_restore(
             .map(|t| format!("--exclude-table={}", t.qualified())),
     );
     arguments.push(format!("--dbname={}", session(import.source, import.title)));
-    let done = program::run(&pg_dump, &arguments, &import.source.environment(), dump)?;
-    if !done.status.success() {
-        return Err(Failure::new("58000", format!("pg_dump failed: {}", done.stderr.trim().replace('\n', " ")))
-            .hint("If it is older than the source, set pg_decamp.pg_bindir to the directory of a newer one; or make the \
-                   tables on the target yourself."));
+    let done = program::run(
+        &client.program("pg_dump"),
+        &arguments,
+        &import.source.environment(),
+        dump,
+    )?;
+    if done.status.success() {
+        return Ok(());
     }
+    Err(failed("pg_dump", &done)
+        .hint("Mend what it names, or make the tables on the target yourself."))
+}
 
-    let listing = program::run(&pg_restore, &["--list".into(), path(dump)], &[], list)?;
-    std::fs::write(list, wanted_entries(&listing.stdout))
-        .map_err(|e| Failure::new("58030", format!("cannot write a temporary file: {e}")))?;
+/// Writes what we want of the dump as scripts; the statements that are to wait.
+fn choose(client: &Client, files: &Files) -> Result<Vec<String>, Failure> {
+    let pg_restore = client.program("pg_restore");
+    let arguments = ["--list".to_owned(), shown(&files.dump)];
+    let listing = program::run(&pg_restore, &arguments, &[], &files.list)?;
+    let lists = script::wanted_entries(&listing.stdout);
+    write_script(client, files, &lists.rest, &files.script)?;
+    write_script(client, files, &lists.triggers, &files.triggers)?;
+    let (quiet, later) = script::tamed(&std::fs::read(&files.triggers).map_err(unwritable)?);
+    std::fs::write(&files.triggers, quiet).map_err(unwritable)?;
+    Ok(later)
+}
 
+fn write_script(client: &Client, files: &Files, list: &str, script: &Path) -> Result<(), Failure> {
+    std::fs::write(&files.list, list).map_err(unwritable)?;
     let arguments = [
         "--no-owner".to_owned(),
         "--no-privileges".to_owned(),
-        format!("--use-list={}", path(list)),
-        format!("--file={}", path(script)),
-        path(dump),
+        format!("--use-list={}", shown(&files.list)),
+        format!("--file={}", shown(script)),
+        shown(&files.dump),
     ];
-    let done = program::run(&pg_restore, &arguments, &[], list)?;
-    if !done.status.success() {
-        return Err(failed("pg_restore", &done));
+    let done = program::run(&client.program("pg_restore"), &arguments, &[], &files.list)?;
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(failed("pg_restore", &done))
     }
+}
 
-    // psql, not pg_restore: it goes on within an object's statements, and tells the SQLSTATE of those that failed
+fn unwritable(error: std::io::Error) -> Failure {
+    Failure::new("58030", format!("cannot write a temporary file: {error}"))
+}
+
+/// With psql, not pg_restore: it goes on within an object's statements, and tells the SQLSTATE of those that failed.
+fn restore(import: &Import, client: &Client, files: &Files) -> Result<Vec<Refused>, Failure> {
     let arguments = [
         "--no-psqlrc",
         "--no-password",
         "--quiet",
         "--echo-errors",
         "--set=VERBOSITY=verbose",
+        // should we vanish in the middle of a statement, it ends within a second; a server before 14 does not know it
+        "--command=SET client_connection_check_interval = '1s'",
     ]
     .map(str::to_owned)
     .into_iter()
     .chain([
-        // should we vanish in the middle of a statement, it ends within a second; a server before 14 does not know it
-        "--command=SET client_connection_check_interval = '1s'".to_owned(),
-        format!("--file={}", path(script)),
+        format!("--file={}", shown(&files.script)),
+        format!("--file={}", shown(&files.triggers)),
         format!("--dbname={}", session(import.target, import.title)),
     ])
     .collect::<Vec<_>>();
+    let environment = import.target.environment();
     let done = program::run(
-        &bindir.join("psql"),
+        &client.program("psql"),
         &arguments,
-        &import.target.environment(),
-        list,
+        &environment,
+        &files.list,
     )?;
     if !done.status.success() {
         return Err(failed("psql", &done));
     }
-    Ok(failed_statements(&done.stderr))
+    Ok(output::refused_statements(
+        &done.stderr,
+        &[&shown(&files.script), &shown(&files.triggers)],
+    ))
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn failed(program: &str, done: &program::Finished) -> Failure {

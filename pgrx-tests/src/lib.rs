@@ -14,6 +14,7 @@ pub mod pair;
 pub mod phase;
 pub mod proxy;
 pub mod scenario;
+pub mod schema;
 pub mod screen;
 pub mod server;
 pub mod source;

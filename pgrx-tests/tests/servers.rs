@@ -18,6 +18,8 @@ mod disappearance;
 mod harness;
 #[path = "071_helper.rs"]
 mod helper;
+#[path = "032_import.rs"]
+mod import;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

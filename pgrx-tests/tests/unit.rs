@@ -4,8 +4,12 @@
 
 #[path = "../../src/chunk/plan.rs"]
 mod chunk_plan;
+#[path = "../../src/import/consequence.rs"]
+mod consequence;
 #[path = "../../src/drift.rs"]
 mod drift;
+#[path = "../../src/import/extension.rs"]
+mod extension;
 #[path = "../../src/failure.rs"]
 mod failure;
 #[path = "../../src/chunk/format.rs"]
@@ -22,8 +26,12 @@ mod pattern;
 mod quote;
 #[path = "../../src/retry.rs"]
 mod retry;
+#[path = "../../src/import/script.rs"]
+mod script;
 #[path = "../../src/selection.rs"]
 mod selection;
+#[path = "../../src/import/statement.rs"]
+mod statement;
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/template.rs"]

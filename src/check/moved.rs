@@ -1,9 +1,8 @@
-//! What else is in the source's database and is not moved, or needs the target to be prepared.
+//! What else is in the source's database and is not moved.
 
 use super::finding::Findings;
 use super::side::Side;
 use super::wording::names;
-use crate::quote;
 
 /// Large objects and materialized views; on PostgreSQL 10 also partitioned tables.
 pub fn check_objects(source: &mut Side, findings: &mut Findings) {
@@ -45,60 +44,6 @@ pub fn check_objects(source: &mut Side, findings: &mut Findings) {
         findings.ok(
             "partitioned tables",
             "PostgreSQL 10 knows no triggers on them: their partitions are taken one by one",
-        );
-    }
-}
-
-/// `imported`: the schema will be, and CREATE EXTENSION with it.
-pub fn check_extensions(
-    source: &mut Side,
-    target: &mut Side,
-    imported: bool,
-    findings: &mut Findings,
-) {
-    let sql = include_str!("../../sql/check/extensions.sql");
-    let Some(wanted) = source.look.rows(findings, "extensions", sql, &[]) else {
-        return;
-    };
-    let wanted: Vec<String> = wanted.iter().map(|r| r.string("name")).collect();
-    let sql = include_str!("../../sql/check/available.sql");
-    let Some(available) =
-        target
-            .look
-            .rows(findings, "extensions", sql, &[Some(&quote::array(&wanted))])
-    else {
-        return;
-    };
-    let mark = findings.mark();
-    for name in &wanted {
-        let subject = format!("extension {name}");
-        let create = format!("CREATE EXTENSION IF NOT EXISTS {};", quote::ident(name));
-        match available.iter().find(|r| r.text("name") == name) {
-            None => findings.warning(
-                subject,
-                "the target's server does not have it: tables that use it cannot be created there",
-                target.sql(format!(
-                    "{create} -- after installing its package on the server"
-                )),
-            ),
-            Some(row) if row.opt("installed").is_some() => {}
-            Some(_) if imported => findings.ok(subject, "will be created on the target"),
-            Some(_) => findings.warning(
-                subject,
-                "not created in the target's database",
-                target.sql(create),
-            ),
-        }
-    }
-    if findings.quiet_since(mark) {
-        let list = if wanted.is_empty() {
-            "none on the source".to_owned()
-        } else {
-            names(&wanted)
-        };
-        findings.ok(
-            "extensions",
-            format!("the target has what it needs: {list}"),
         );
     }
 }

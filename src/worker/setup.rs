@@ -1,6 +1,10 @@
 //! From a new subscription to one whose capture is complete: import the schema, look whether every table is there,
 //! install capture table by table, plan the copy.
 
+mod difference;
+mod remark;
+mod schema;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -8,10 +12,8 @@ use super::apply::Session;
 use super::{copying, preparation};
 use crate::capture::{self, Partition, Purpose};
 use crate::catalog::{self, Fingerprint};
-use crate::drift;
-use crate::event::{self, Severity};
+use crate::event;
 use crate::failure::Failure;
-use crate::import::{self, Import};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
 use crate::retry::{Backoff, Verdict, advised, verdict};
@@ -22,7 +24,7 @@ use crate::table::Table;
 pub fn run(session: &mut Session) -> Result<(), Failure> {
     if session.subscription.state == State::Starting {
         // decided once: an import that was interrupted has made tables too
-        let import = session.subscription.copy_schema && tables_are_missing(session)?;
+        let import = session.subscription.copy_schema && difference::tables_are_missing(session)?;
         enter(
             session,
             if import {
@@ -32,8 +34,9 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             },
         )?;
     }
-    if session.subscription.state == State::Importing {
-        import_schema(session)?;
+    let imported = session.subscription.state == State::Importing;
+    if imported {
+        schema::import_schema(session)?;
         enter(session, State::Installing)?;
     }
     if session.subscription.state == State::Installing {
@@ -42,12 +45,14 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             &session.names,
             &session.subscription.uuid,
         )?;
-        let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
         let source = catalog::tables(&mut session.source)?;
-        let target = catalog::tables(&mut session.target)?;
-        refuse_differences(session, &relations, &source, &target)?;
+        difference::settle(session, &source, imported)?;
         if session.subscription.copy_data {
-            let new: Vec<&Relation> = relations.iter().filter(|r| !r.is_captured()).collect();
+            let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
+            let new: Vec<&Relation> = relations
+                .iter()
+                .filter(|r| r.state == relation::State::Init)
+                .collect();
             preparation::take_off(session, &new, &source)?;
         }
         install_capture(session, &source)?;
@@ -68,118 +73,6 @@ fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
         session.subscription.enter(state);
         Ok(())
     })
-}
-
-fn tables_are_missing(session: &mut Session) -> Result<bool, Failure> {
-    let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
-    let target = catalog::tables(&mut session.target)?;
-    let missing = |r: &Relation| {
-        !target
-            .iter()
-            .any(|t| t.schema == r.schema && t.name == r.name)
-    };
-    Ok(relations.iter().any(missing))
-}
-
-fn import_schema(session: &mut Session) -> Result<(), Failure> {
-    let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
-    let source = catalog::tables(&mut session.source)?;
-    let taken = |t: &Table| {
-        relations
-            .iter()
-            .any(|r| r.oid == t.oid || Some(r.oid) == t.root)
-    };
-    let left_out: Vec<&Table> = source.iter().filter(|t| !taken(t)).collect();
-    let subscription = session.subscription.clone();
-    let (source_info, target_info) =
-        xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
-    end_previous_import(session)?;
-    let failed = import::run(&Import {
-        subscription: &subscription.name,
-        title: &subscription.title(import::SESSION),
-        source: &source_info,
-        target: &target_info,
-        left_out: &left_out,
-    })?;
-    xact::run(|| {
-        for statement in &failed {
-            event::record(
-                Severity::Warning,
-                &subscription.name,
-                "schema import",
-                &statement.error,
-                Some(&statement.statement),
-            );
-        }
-        let message = match failed.len() {
-            0 => "schema imported".to_owned(),
-            n => {
-                format!("schema imported, {n} statements refused by the target (each is an event)")
-            }
-        };
-        event::record(
-            Severity::Info,
-            &subscription.name,
-            "schema import",
-            &message,
-            None,
-        );
-        Ok(())
-    })
-}
-
-/// A pg_restore that died with its worker may have left a statement running on the target.
-fn end_previous_import(session: &mut Session) -> Result<(), Failure> {
-    let title = session.subscription.title(import::SESSION);
-    loop {
-        let running = session.target.query(
-            "select pg_terminate_backend(pid) from pg_stat_activity \
-             where application_name = $1 and datname = current_database()",
-            &[Some(&title)],
-        )?;
-        if running.is_empty() {
-            return Ok(());
-        }
-        liveness::tick();
-        latch::wait(Duration::from_millis(100));
-    }
-}
-
-/// Nothing is captured or copied before every table is there and matches.
-fn refuse_differences(
-    session: &Session,
-    relations: &[Relation],
-    source: &[Table],
-    target: &[Table],
-) -> Result<(), Failure> {
-    let mut problems = Vec::new();
-    for relation in relations.iter().filter(|r| !r.is_captured()) {
-        let of = |side: &[Table]| {
-            side.iter()
-                .find(|t| t.schema == relation.schema && t.name == relation.name)
-                .cloned()
-        };
-        match (of(source), of(target)) {
-            (None, _) => problems.push(format!("{} is gone from the source", relation.shown())),
-            (_, None) => problems.push(format!("{} is missing on the target", relation.shown())),
-            (Some(source), Some(target)) => {
-                let fatal = drift::compare(&source, &target)
-                    .into_iter()
-                    .filter(|d| d.fatal);
-                problems.extend(
-                    fatal.map(|d| format!("{}: {} ({})", relation.shown(), d.message, d.fix)),
-                );
-            }
-        }
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new("42P01", "tables are missing or differ on the target").detail(problems.join("; ")).hint(format!(
-        "repl_events tells which statements of the schema import failed. Mend the tables on the target, then SELECT \
-         repl_resume('{}'), or leave them out: repl_stop, then repl_start with exclude.",
-        session.subscription.name
-    )))
 }
 
 /// Tables are captured in groups of this size, each table in a transaction of its own; then copy workers begin with them.

@@ -1,0 +1,569 @@
+//! The import of the schema: everything an application can have arrives as it was; what the target refuses is told with what
+//! follows from it; a table that cannot be made stops alone, and goes on once it is mended.
+
+use decamp_tests::Pair;
+use decamp_tests::items::FIFTY;
+use decamp_tests::observe::{SOON, assert_says};
+use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::schema::Schema;
+use decamp_tests::source::DATABASE;
+
+const KINDS: &str = include_str!("../sql/kinds.sql");
+
+/// Events of the import, as `severity: message`, oldest first.
+fn told(pair: &Pair, condition: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT severity || ': ' || message FROM repl_events WHERE subject = 'schema import' AND {condition} ORDER BY at"
+    );
+    let rows = pair.target.rows(TARGET_DATABASE, &sql);
+    rows.into_iter().map(|mut row| row.remove(0)).collect()
+}
+
+/// The detail of the one event whose message begins so.
+fn detail(pair: &Pair, beginning: &str) -> String {
+    let sql = format!(
+        "SELECT detail FROM repl_events WHERE subject = 'schema import' AND starts_with(message, '{beginning}')"
+    );
+    let rows = pair.target.rows(TARGET_DATABASE, &sql);
+    assert_eq!(rows.len(), 1, "{beginning}: {}", pair.tell());
+    rows[0][0].clone()
+}
+
+fn refused(pair: &Pair) -> Vec<String> {
+    told(pair, "message LIKE '% refused by the target: %'")
+}
+
+#[test]
+fn import_of_every_kind() {
+    let pair = Pair::start();
+    pair.source.sql(
+        DATABASE,
+        "create function event() returns event_trigger language plpgsql as 'begin end'; \
+         create event trigger of_ddl on ddl_command_end execute function event(); \
+         create publication of_all for all tables; alter function event() owner to app",
+    );
+    pair.load_zoo(50);
+    pair.source.app(KINDS);
+    let source = Schema::of_source(&pair);
+    pair.stream("");
+    assert_eq!(refused(&pair), [""; 0]);
+
+    // triggers that would fire for what arrives are made so that they do not
+    pair.source
+        .app("update kinds.base set note = note || '!'; delete from only kinds.base");
+    pair.assert_migrated();
+    pair.stop_migration();
+    let triggers = detail(&pair, "triggers that are ENABLE ALWAYS");
+    assert_eq!(triggers.lines().count(), 2, "{triggers}");
+    pair.sql(&triggers);
+    source.assert_same(&Schema::of_target(&pair));
+
+    // what is not as it was is told
+    let by_design = told(&pair, "message LIKE 'left on the source%'");
+    assert!(
+        by_design[0].contains("event trigger \"of_ddl\"")
+            && by_design[0].contains("publication \"of_all\""),
+        "{by_design:?}"
+    );
+    for catalog in ["pg_event_trigger", "pg_publication"] {
+        assert_eq!(pair.query(&format!("SELECT count(*) FROM {catalog}")), "0");
+    }
+    let refresh = detail(&pair, "materialized views");
+    pair.sql(&refresh);
+    assert_eq!(pair.query("SELECT n FROM kinds.counted_again"), "2");
+
+    // a second run, as after a crash in the middle, finds nearly everything there and is refused nothing
+    pair.sql(
+        "SET client_min_messages = warning; DROP TABLE kinds.log CASCADE; \
+         DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class \
+         WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema|decamp)'); END $$",
+    );
+    pair.stream("");
+    assert_eq!(refused(&pair), [""; 0]);
+    pair.assert_migrated();
+    pair.sql(&triggers);
+    source.assert_same(&Schema::of_target(&pair));
+}
+
+/// A superuser's event trigger on the target that refuses the statements that match one of these patterns.
+fn refuse(pair: &Pair, patterns: &[&str]) {
+    pair.sql("create table public.unwelcome (pattern text)");
+    for pattern in patterns {
+        pair.sql(&format!(
+            "insert into public.unwelcome values ($p${pattern}$p$)"
+        ));
+    }
+    pair.sql(
+        "create function public.refuse() returns event_trigger language plpgsql as $$ \
+         begin if exists (select from public.unwelcome where current_query() ~ pattern) then \
+         raise exception 'not welcome' using errcode = 'P0001'; end if; end $$; \
+         create event trigger refuse on ddl_command_start execute function public.refuse()",
+    );
+}
+
+fn welcome(pair: &Pair) {
+    pair.sql(
+        "drop event trigger refuse; drop function public.refuse(); drop table public.unwelcome",
+    );
+}
+
+const FRAGILE: &str = "\
+    create type mood as enum ('x'); create type kind as enum ('y'); \
+    create table fine (id int primary key, value text); \
+    create table plain (id int primary key, value text); \
+    create table moody (id int primary key, value mood); \
+    create table keyed (id int, value text, constraint keyed_pkey primary key (id)); \
+    create table parted (id int primary key, value text) partition by range (id); \
+    create table parted_low partition of parted for values from (0) to (100); \
+    create table parted_high partition of parted for values from (100) to (200); \
+    create table child (id serial primary key, fine int references fine, value text, constraint positive check (id > 0)); \
+    alter table child add constraint longer check (length(value) > 0) not valid; \
+    create index child_value on child (value); \
+    create table guarded (id int generated always as identity primary key); alter table guarded enable row level security; \
+    create policy own on guarded using (true); \
+    create sequence lone; create view glance as select * from fine; create materialized view look as select * from fine; \
+    create function act() returns trigger language plpgsql as 'begin return new; end'; \
+    create trigger act before insert on fine for each row execute function act(); \
+    comment on table fine is 'a comment'; \
+    insert into fine select i, 'x' from generate_series(1, 20) as i; insert into plain select * from fine; \
+    insert into moody values (1, 'x'); insert into keyed select * from fine; \
+    insert into parted select i, 'x' from generate_series(1, 150) as i; \
+    insert into child (fine, value) select id, value from fine; insert into guarded default values";
+
+/// What is refused, how it must be called, and what follows.
+const REFUSED: [(&str, &str, &str); 15] = [
+    (
+        "CREATE TABLE public.plain ",
+        "error: table public.plain ",
+        "public.plain cannot go on before it is made",
+    ),
+    (
+        "CREATE TYPE public.mood ",
+        "error: type public.mood ",
+        "tables that use it cannot be made",
+    ),
+    (
+        "CREATE TYPE public.kind ",
+        "error: type public.kind ",
+        "tables that use it cannot be made",
+    ),
+    (
+        "CONSTRAINT keyed_pkey PRIMARY KEY",
+        "error: primary key of table public.keyed ",
+        "public.keyed cannot go on",
+    ),
+    (
+        "CREATE TABLE public.parted_high ",
+        "error: table public.parted_high ",
+        "public.parted cannot go on when a row",
+    ),
+    (
+        "SEQUENCE public.lone",
+        "error: sequence public.lone ",
+        "by hand before switchover",
+    ),
+    (
+        "child ALTER COLUMN id SET DEFAULT",
+        "error: default of column id of table public.child ",
+        "by hand before switchover",
+    ),
+    (
+        "ADD GENERATED ALWAYS",
+        "error: identity of column id of table public.guarded ",
+        "by hand before switchover",
+    ),
+    (
+        "FOREIGN KEY",
+        "error: foreign key child_fine_fkey of table public.child ",
+        "by hand before switchover",
+    ),
+    (
+        "CONSTRAINT longer CHECK",
+        "error: check constraint longer of table public.child ",
+        "by hand before switchover",
+    ),
+    (
+        "CREATE INDEX child_value",
+        "error: index child_value of table public.child ",
+        "by hand before switchover",
+    ),
+    (
+        "ENABLE ROW LEVEL SECURITY",
+        "error: row security of table public.guarded ",
+        "by hand before switchover",
+    ),
+    (
+        "CREATE POLICY own",
+        "warning: policy own of table public.guarded ",
+        "rows go on without it",
+    ),
+    (
+        "CREATE VIEW public.glance",
+        "warning: view public.glance ",
+        "rows go on without it",
+    ),
+    (
+        "COMMENT ON TABLE public.fine",
+        "warning: comment on table public.fine ",
+        "rows go on without it",
+    ),
+];
+/// What is refused because something else was, or as a matter of course.
+const IN_CONSEQUENCE: [&str; 4] = [
+    "error: table public.moody refused by the target: type \"public.mood\" does not exist",
+    "error: partition public.parted_high of table public.parted ",
+    "warning: function public.act refused by the target: not welcome",
+    "warning: trigger act of table public.fine refused by the target: function public.act() does not exist",
+];
+
+#[test]
+fn refused_statements_are_told_by_what_they_stop() {
+    let pair = Pair::start();
+    pair.source.app(FRAGILE);
+    let source = Schema::of_source(&pair);
+    let mut patterns: Vec<&str> = REFUSED.iter().map(|(pattern, _, _)| *pattern).collect();
+    patterns.push("CREATE FUNCTION public.act");
+    refuse(&pair, &patterns);
+    pair.migrate("");
+
+    // these stop, each alone, and say why and what to do
+    pair.poll_table(
+        "plain",
+        "state = 'errored' and error like 'table public.plain is missing on the target (not welcome (SQLSTATE P0001))' \
+         and hint like '%CREATE TABLE public.plain (%repl_resume%'",
+    );
+    pair.poll_table(
+        "moody",
+        "state = 'errored' and error like '%type \"public.mood\"%'",
+    );
+    pair.poll_table(
+        "keyed",
+        "state = 'errored' and error like '%no primary key%' \
+         and hint like '%ALTER TABLE \"public\".\"keyed\" ADD PRIMARY KEY (\"id\");%repl_resume%'",
+    );
+    pair.poll_table("parted", "state = 'errored' and error like '%partition%'");
+    for (table, sqlstate) in [("plain", "42P01"), ("moody", "42P01"), ("keyed", "42P17")] {
+        let sql = format!(
+            "SELECT error_sqlstate || ' ' || errored_from FROM decamp.relation WHERE name = '{table}'"
+        );
+        assert_eq!(pair.query(&sql), format!("{sqlstate} init"));
+    }
+    // the others go on
+    for table in ["fine", "child", "guarded"] {
+        pair.poll_table(table, "state = 'ready'");
+    }
+    pair.source
+        .app("update fine set value = 'goes on'; insert into plain values (100, 'waits')");
+    pair.poll("SELECT bool_and(value = 'goes on') FROM fine");
+    pair.poll_status("summary like '4 of 7 tables stopped, the others go on%'");
+
+    // each statement is told once, with its weight and its text
+    let events = refused(&pair);
+    for (_, beginning, end) in REFUSED {
+        let of_this: Vec<&String> = events.iter().filter(|e| e.starts_with(beginning)).collect();
+        assert_eq!(of_this.len(), 1, "{beginning}: {events:#?}");
+        assert!(
+            of_this[0].contains("not welcome (SQLSTATE P0001)"),
+            "{of_this:?}"
+        );
+        assert!(of_this[0].contains(end), "{end}: {of_this:?}");
+    }
+    for beginning in IN_CONSEQUENCE {
+        assert!(
+            events.iter().any(|e| e.starts_with(beginning)),
+            "{beginning}: {events:#?}"
+        );
+    }
+    let summary = told(&pair, "message LIKE 'schema imported%'");
+    let errors = events.iter().filter(|e| e.starts_with("error")).count();
+    assert!(
+        summary[0].starts_with(&format!(
+            "error: schema imported, except {} statements",
+            events.len()
+        )),
+        "{summary:?}"
+    );
+    assert!(
+        errors >= 12 && summary[0].contains("10 without which tables cannot go on"),
+        "{summary:?}"
+    );
+    assert!(
+        summary[0].contains(" to be made by hand before switchover, "),
+        "{summary:?}"
+    );
+
+    // mended as told: the statements, in the order in which they were refused; then repl_resume
+    welcome(&pair);
+    let sql = "SELECT detail FROM repl_events WHERE subject = 'schema import' AND message LIKE '% refused by %' ORDER BY at";
+    for statement in pair.target.rows(TARGET_DATABASE, sql) {
+        if let Err(error) = pair.target.try_rows(TARGET_DATABASE, &statement[0]) {
+            // a partition gets its key from its table when it is attached
+            assert_eq!(
+                error.code().map(|c| c.code()),
+                Some("42P16"),
+                "{error}: {statement:?}"
+            );
+        }
+    }
+    assert!(
+        pair.query("SELECT repl_resume('heroku')")
+            .contains("4 stopped tables")
+    );
+    pair.wait_for("streaming", SOON);
+    pair.assert_migrated();
+    source.assert_same(&Schema::of_target(&pair));
+    pair.stop_migration();
+}
+
+#[test]
+fn table_that_could_not_be_made_is_imported_once_it_can() {
+    let pair = Pair::start();
+    pair.source.app(FRAGILE);
+    let source = Schema::of_source(&pair);
+    refuse(
+        &pair,
+        &["CREATE TABLE public.plain ", "CREATE TYPE public.mood "],
+    );
+    let load = pair
+        .source
+        .pgbench()
+        .script("\\set n random(1, 20)\nupdate fine set value = value || 'x' where id = :n;\nupdate plain set value = value || 'x' where id = :n;\n")
+        .rate(100)
+        .start();
+    pair.migrate("");
+    pair.poll_table("plain", "state = 'errored'");
+    pair.poll_table("moody", "state = 'errored'");
+    pair.poll_table("fine", "state = 'ready' and updated > 20");
+
+    // resumed before it is mended it stops again, and the others stay
+    pair.query("SELECT repl_resume('heroku')");
+    pair.poll("SELECT count(*) = 2 FROM repl_events WHERE subject = 'public.plain' AND severity = 'error'");
+    pair.poll_table("plain", "state = 'errored' and error like '%not welcome%'");
+    pair.poll_table("fine", "state = 'ready'");
+
+    welcome(&pair);
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    load.stop(&pair.source);
+    pair.assert_migrated();
+    source.assert_same(&Schema::of_target(&pair));
+    pair.stop_migration();
+}
+
+#[test]
+fn subscription_stops_when_no_table_can_go_on() {
+    let pair = Pair::start();
+    pair.source.app(FIFTY);
+    refuse(&pair, &["CREATE TABLE public.item "]);
+    pair.migrate("");
+    pair.poll_status(
+        "state = 'errored' and error like '%none can go on%public.item is missing%not welcome%' and hint like '%repl_resume%'",
+    );
+    let error = pair.refused("SELECT repl_wait('heroku', 'streaming', timeout => '20 seconds')");
+    assert_says(&error, "55000", &["public.item"]);
+    welcome(&pair);
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    pair.assert_migrated();
+    pair.stop_migration();
+}
+
+/// Heroku in small: extensions live in a schema of its own, some are to be had nowhere else, its event triggers have their
+/// functions beside them. The extensions that no other server has are those of contrib under another name in the catalog.
+const PROVIDER: &str = "\
+    create schema _heroku; create function _heroku.guard() returns event_trigger language plpgsql as 'begin end'; \
+    create event trigger extension_guard on ddl_command_end execute function _heroku.guard(); \
+    create schema heroku_ext; grant usage on schema heroku_ext to app; \
+    create extension citext schema heroku_ext; create extension hstore schema heroku_ext; \
+    create extension pg_trgm schema heroku_ext; create extension \"uuid-ossp\" schema heroku_ext; \
+    create extension tablefunc schema heroku_ext; create extension unaccent schema heroku_ext; \
+    set allow_system_table_mods = on; \
+    update pg_extension set extname = 'provider_' || extname where extname in ('hstore', 'pg_trgm', 'tablefunc'); \
+    update pg_extension set extversion = '99.1' where extname = 'citext'; \
+    update pg_extension set extversion = '1.0.1' where extname = 'unaccent'; \
+    alter database app set search_path = \"$user\", public, heroku_ext; alter database app set app.secret = 'hush'; \
+    alter role app set lock_timeout = '1234s'";
+const ON_PROVIDER: &str = "\
+    create table people (id uuid primary key default heroku_ext.uuid_generate_v4(), email heroku_ext.citext unique); \
+    create type contents as (bag heroku_ext.hstore, n int); create domain bagged as heroku_ext.hstore; \
+    create table bags (id int primary key, bag heroku_ext.hstore); \
+    create table crates (id int primary key, contents contents[], bagged bagged); \
+    create table words (id int primary key, word text, bag int references bags); \
+    create index similar_words on words using gin (word heroku_ext.gin_trgm_ops); \
+    create view bag_keys as select id, heroku_ext.akeys(bag) as keys from bags; \
+    insert into people (email) values ('A@b.c'), ('d@e.f'); insert into bags values (1, 'a=>1'), (2, 'b=>NULL'); \
+    insert into crates values (1, array[row('x=>y', 3)::contents], 'z=>z'); insert into words values (1, 'word', 1)";
+
+#[test]
+fn import_from_a_provider() {
+    let pair = Pair::start();
+    // each statement by itself: the names in the catalog must be settled before anybody uses them
+    for statement in PROVIDER.split("; ") {
+        let mut sql = statement.to_owned();
+        if statement.starts_with("update pg_extension") {
+            sql.insert_str(0, "set allow_system_table_mods = on; ");
+        }
+        pair.source.sql(DATABASE, &sql);
+    }
+    pair.source.app(ON_PROVIDER);
+
+    // repl_check knows, and it is no reason to refuse
+    let check = |subject: &str| {
+        pair.query(&format!(
+            "SELECT severity || ': ' || message || ' / ' || coalesce(fix, '') FROM repl_check(source => '{}') \
+             WHERE subject = '{subject}' ORDER BY severity DESC LIMIT 1",
+            pair.source_uri()
+        ))
+    };
+    let hstore = check("extension provider_hstore");
+    assert!(
+        hstore.starts_with(
+            "warning: the target''s server does not have it"
+                .replace("''", "'")
+                .as_str()
+        ) && hstore.contains("cannot be created there: public.bags, public.crates"),
+        "{hstore}"
+    );
+    assert!(hstore.contains("a provider's own"), "{hstore}");
+    let tablefunc = check("extension provider_tablefunc");
+    assert!(tablefunc.contains("no table needs it"), "{tablefunc}");
+    let citext = check("extension citext");
+    assert!(
+        citext.starts_with("warning: version 99.1 on the source, 1.6 on the target / -- target"),
+        "{citext}"
+    );
+    let unaccent = check("extension unaccent");
+    assert!(unaccent.starts_with("ok: "), "{unaccent}");
+    assert_eq!(
+        pair.check_errors(&format!("source => '{}'", pair.source_uri())),
+        [""; 0]
+    );
+
+    pair.migrate("");
+    for (table, lacks) in [("bags", "heroku_ext.hstore"), ("crates", "public.contents")] {
+        pair.poll_table(
+            table,
+            &format!("state = 'errored' and error like '%type \"{lacks}%'"),
+        );
+    }
+    for table in ["people", "words"] {
+        pair.poll_table(table, "state = 'ready'");
+    }
+    let events = refused(&pair);
+    for beginning in [
+        "error: extension provider_hstore refused by the target: extension \"provider_hstore\" is not available",
+        "warning: extension provider_pg_trgm ",
+        "warning: extension provider_tablefunc ",
+        "error: table public.bags ",
+        "error: type public.contents ",
+        "error: domain public.bagged ",
+        "error: index similar_words of table public.words ",
+        "error: foreign key words_bag_fkey of table public.words ",
+        "warning: view public.bag_keys ",
+    ] {
+        assert!(
+            events.iter().any(|e| e.starts_with(beginning)),
+            "{beginning}: {events:#?}"
+        );
+    }
+    assert!(
+        events[0].ends_with("tables that use it cannot be made: public.bags, public.crates"),
+        "{events:#?}"
+    );
+
+    // what the target offers is where it was on the source, and how it differs is told
+    let installed = "SELECT string_agg(extname, ' ' ORDER BY extname) FROM pg_extension \
+                     WHERE extnamespace = 'heroku_ext'::regnamespace";
+    assert_eq!(pair.query(installed), "citext unaccent uuid-ossp");
+    assert_eq!(pair.query("SELECT to_regnamespace('_heroku') IS NULL"), "t");
+    assert_eq!(
+        told(&pair, "message LIKE 'extension % on the source, %'"),
+        [
+            "warning: extension citext: version 99.1 on the source, 1.6 on the target",
+            "info: extension unaccent: version 1.0.1 on the source, 1.1 on the target"
+        ]
+    );
+    let by_design = told(&pair, "message LIKE 'left on the source%'");
+    assert!(by_design[0].contains("schema \"_heroku\""), "{by_design:?}");
+    let settings = detail(&pair, "settings of the source");
+    assert_eq!(
+        settings,
+        "ALTER DATABASE \"postgres\" SET app.secret = '...'; -- as on the source\n\
+         ALTER ROLE \"app\" IN DATABASE \"postgres\" SET lock_timeout = '1234s';\n\
+         ALTER DATABASE \"postgres\" SET search_path = \"$user\", public, heroku_ext;"
+    );
+    assert!(
+        !pair.tell().contains("hush"),
+        "no values of settings that may be secrets"
+    );
+
+    // the administrator finds a package for the types: repl_resume imports what waited for it
+    pair.sql("CREATE EXTENSION hstore SCHEMA heroku_ext");
+    pair.source
+        .app("insert into bags values (3, 'c=>3'); update words set word = 'words'");
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    pair.assert_migrated();
+    assert_eq!(
+        pair.query("SELECT count(*) FROM bag_keys"),
+        "3",
+        "the view came too"
+    );
+    pair.stop_migration();
+}
+
+#[test]
+fn extension_in_another_schema() {
+    let pair = Pair::start();
+    pair.source.sql(
+        DATABASE,
+        "create schema heroku_ext; grant usage on schema heroku_ext to app; create extension citext schema heroku_ext",
+    );
+    pair.source.app(
+        "create table people (id int primary key, email heroku_ext.citext); insert into people values (1, 'A@b.c'); \
+         create table other (id int primary key)",
+    );
+    pair.sql("CREATE EXTENSION citext");
+    let check = format!(
+        "SELECT fix FROM repl_check(source => '{}') WHERE subject = 'extension citext' AND severity = 'warning'",
+        pair.source_uri()
+    );
+    let fix = pair.query(&check);
+    pair.migrate("");
+    pair.poll_table("other", "state = 'ready'");
+    pair.poll_table(
+        "people",
+        "state = 'errored' and error like '%heroku_ext.citext%'",
+    );
+    let warning = told(
+        &pair,
+        "message LIKE 'extension citext: it is in schema public%'",
+    );
+    assert!(warning[0].starts_with("warning"), "{warning:?}");
+    pair.sql(&fix);
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    pair.assert_migrated();
+    pair.stop_migration();
+}
+
+#[test]
+fn programs_are_looked_for_in_both_places() {
+    let pair = Pair::start();
+    pair.source.app(FIFTY);
+    pair.target.append_conf("pg_decamp.pg_bindir = '/nowhere'");
+    pair.target.reload();
+    pair.poll("SELECT current_setting('pg_decamp.pg_bindir') = '/nowhere'");
+    let check = format!(
+        "SELECT severity || ': ' || message FROM repl_check(source => '{}') WHERE subject = 'schema import'",
+        pair.source_uri()
+    );
+    let said = pair.query(&check);
+    assert!(
+        said.starts_with("ok: pg_dump 15.") && said.ends_with(" in /usr/lib/postgresql/15/bin"),
+        "{said}"
+    );
+    pair.stream("");
+    pair.assert_migrated();
+    pair.stop_migration();
+}

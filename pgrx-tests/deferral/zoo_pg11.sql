@@ -77,3 +77,11 @@ alter index zoo.far_3_b_idx rename to "Far 3";
 create index far_half_idx on only zoo.far (c);
 create index far_half_1_idx on zoo.far_1 (c);
 alter index zoo.far_half_idx attach partition zoo.far_half_1_idx;
+
+-- Left alone: an invalid leaf, and so all of it.
+create table zoo.invalid_parts (a int, b int) partition by range (a);
+create table zoo.invalid_parts_1 partition of zoo.invalid_parts for values from (0) to (10);
+create table zoo.invalid_parts_2 partition of zoo.invalid_parts for values from (10) to (20);
+create index invalid_parts_idx on zoo.invalid_parts (b);
+create index on zoo.invalid_parts (a);
+update pg_index set indisvalid = false where indexrelid in ('zoo.invalid_parts_idx'::regclass, 'zoo.invalid_parts_1_b_idx'::regclass);

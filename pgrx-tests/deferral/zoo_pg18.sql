@@ -26,6 +26,12 @@ create table zoo.period_parts_2_1 partition of zoo.period_parts_2 for values in 
 alter index zoo.period_parts_1_pkey rename to "Period 'one'";
 alter index zoo.period_parts_2_pkey rename to "Period \ two";
 alter index zoo.period_parts_2_1_pkey rename to period_two_one;
+
+-- Left alone: a leaf elsewhere than the rest of the exclusion constraint.
+create table zoo.placed_periods (part int4range, exclude using gist (part with =)) partition by list (part);
+create table zoo.placed_periods_1 partition of zoo.placed_periods for values in ('[1,2)');
+alter index zoo.placed_periods_1_part_excl set tablespace "Deferral Space";
+
 comment on constraint "Period 'one'" on zoo.period_parts_1 is 'leaf without overlaps';
 
 create table zoo.unenforced (

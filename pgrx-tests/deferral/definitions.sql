@@ -56,8 +56,8 @@ select 'constraint',
            'other', (select r.name from named r where r.oid = (c.row).confrelid),
            'parent', case when p.conrelid is distinct from (c.row).conrelid then p.conname end,
            'comment', obj_description(c.oid, 'pg_constraint'),
-           'triggers', (select jsonb_agg(jsonb_build_array(t.tgrelid::regclass, t.tgfoid::regproc, t.tgenabled, t.tgtype,
-                                                           t.tgdeferrable, t.tginitdeferred)
+           'triggers', (select jsonb_agg(jsonb_build_array(t.tgrelid::regclass, t.tgfoid::regproc, t.tgenabled,
+                                                           t.tgtype, t.tgdeferrable, t.tginitdeferred)
                                          order by t.tgrelid, t.tgfoid)
                         from pg_trigger t
                         where t.tgconstraint = c.oid))

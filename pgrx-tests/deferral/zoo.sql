@@ -111,13 +111,13 @@ declare
     t record;
 begin
     for t in
-        select tgname, tgrelid::regclass as relation,
-               case tgfoid::regproc::text
-                   when 'pg_catalog."RI_FKey_check_ins"' then 'disable' when '"RI_FKey_check_ins"' then 'disable'
-                   when 'pg_catalog."RI_FKey_check_upd"' then 'enable replica' when '"RI_FKey_check_upd"' then 'enable replica'
-                   else 'enable always' end as how
-        from pg_trigger
-        where tgconstraint = (select oid from pg_constraint where conname = 'child_altered_fkey')
+        select g.tgname, g.tgrelid::regclass as relation,
+               case p.proname when 'RI_FKey_check_ins' then 'disable'
+                              when 'RI_FKey_check_upd' then 'enable replica'
+                              else 'enable always' end as how
+        from pg_trigger g
+        join pg_proc p on p.oid = g.tgfoid
+        where g.tgconstraint = (select oid from pg_constraint where conname = 'child_altered_fkey')
     loop
         execute format('alter table %s %s trigger %I', t.relation, t.how, t.tgname);
     end loop;

@@ -84,4 +84,5 @@ create table zoo.invalid_parts_1 partition of zoo.invalid_parts for values from 
 create table zoo.invalid_parts_2 partition of zoo.invalid_parts for values from (10) to (20);
 create index invalid_parts_idx on zoo.invalid_parts (b);
 create index on zoo.invalid_parts (a);
-update pg_index set indisvalid = false where indexrelid in ('zoo.invalid_parts_idx'::regclass, 'zoo.invalid_parts_1_b_idx'::regclass);
+update pg_index set indisvalid = false
+where indexrelid in ('zoo.invalid_parts_idx'::regclass, 'zoo.invalid_parts_1_b_idx'::regclass);

@@ -3,7 +3,8 @@ create table zoo.refers_to_parts (
     a int, b int,
     constraint refers_to_parts_fkey foreign key (a, b) references zoo.parts on delete cascade
 );
-alter table zoo.refers_to_parts add constraint refers_late_fkey foreign key (b, a) references zoo.parts (b, a) not valid;
+alter table zoo.refers_to_parts add constraint refers_late_fkey
+    foreign key (b, a) references zoo.parts (b, a) not valid;
 create table zoo.parts_refer_to_parts (a int, b int) partition by range (a);
 create table zoo.parts_refer_1 partition of zoo.parts_refer_to_parts for values from (0) to (10);
 create table zoo.parts_refer_2 partition of zoo.parts_refer_to_parts for values from (10) to (20);

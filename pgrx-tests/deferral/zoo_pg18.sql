@@ -42,7 +42,8 @@ create table zoo.late_parts (a int, b int) partition by range (a);
 create table zoo.late_parts_1 partition of zoo.late_parts for values from (0) to (10);
 alter table zoo.late_parts add constraint late_parts_a_fkey foreign key (a) references zoo.parent not valid;
 alter table zoo.late_parts add constraint late_parts_b_fkey foreign key (b) references zoo.parent;
-alter table zoo.late_parts add constraint late_parts_parts_fkey foreign key (a, b) references zoo.parts (a, b) not enforced;
+alter table zoo.late_parts add constraint late_parts_parts_fkey
+    foreign key (a, b) references zoo.parts (a, b) not enforced;
 create table zoo.named_not_null (a int constraint "a is there" not null, b int constraint "b too" not null no inherit);
 alter table zoo.named_not_null add primary key (a);
 create table zoo.virtual (a int primary key, b int generated always as (a + 1) virtual);

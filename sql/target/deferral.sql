@@ -19,17 +19,24 @@
 --   builds      statements to be run in order in one transaction
 --
 -- Dropping: row by row. If a row's drops fail because something depends on it (2BP01: a view grouped by the primary
--- key), that piece stays: none of its rows may be built. Every other one can go.
--- Building: 1. 'index': in any order, any number at once; nothing here locks more of a table than SHARE. 2. 'constraint':
--- once all index rows of the table are there; all rows of the table by ord, one session, one transaction or several.
--- 3. 'foreign key': once both tables are through 2. 4. 'validation': after its foreign key, in another transaction.
+-- key; a leaf's constraint under a mere index), that piece stays: none of its rows may be built. All others can go.
+-- Building:
+--   1. 'index': in any order, any number at once; nothing here locks more of a table than SHARE.
+--   2. 'constraint': once all index rows of the table are there; all rows of the table by ord in one session, in one
+--      transaction or several.
+--   3. 'foreign key': once both tables are through 2.
+--   4. 'validation': after its foreign key, in another transaction.
 --
--- Left alone: invalid indexes, and a partitioned index any of whose leaves is one; what a partition in $1 has from a
--- parent that is not below $1; foreign keys with altered triggers, unless we are superuser (nobody else can restore
--- them).
--- Restored differently: names and validity of the constraints that a foreign key to a partitioned table has for each
--- referenced partition; connoinherit of partitions' keys (as after pg_restore); which of several equal unique indexes
--- a foreign key leans on; statistics of index expressions (until ANALYZE).
+-- Left alone: invalid indexes, and a partitioned index any of whose leaves is one; exclusion constraints of partitioned
+-- tables if those of partitions differ in tablespace or storage parameters; what a partition in $1 has from a parent
+-- outside; foreign keys with altered triggers, unless we are superuser (nobody else can restore them).
+-- Restored differently:
+--   comment, validity and altered triggers of what partitions, on either side, have from a parent's foreign key, and
+--   its name on referenced partitions or where the parent's name is taken;
+--   connoinherit of partitions' keys, conislocal of the NOT NULL below them on 18 (both as after pg_restore);
+--   which of several equal unique indexes a foreign key leans on, and which of several equal indexes of a partition is
+--   attached to which parent, if other partitions are foreign tables;
+--   statistics of index expressions (until ANALYZE).
 with recursive
 member(oid, root, depth) as (
     select u.oid, u.oid, 0
@@ -58,8 +65,9 @@ extension as (
     where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.deptype = 'x'
     group by d.objid
 ),
--- whole: the constraint cannot take over a finished index. recursive: attaching the leaves would leave it invalid, as
--- foreign tables have none to attach; created without ONLY it finds them by itself.
+-- whole: the constraint cannot take over a finished index, nor be attached to a parent.
+-- recursive: created without ONLY. Of a whole one that makes the leaves too. An index above foreign tables, which have
+-- none to attach, would otherwise stay invalid; it finds the other leaves by itself.
 index as (
     select i.indexrelid as oid, i.indrelid, r.root, r.depth, r.name as "table", c.relkind, h.inhparent as parent,
            c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname) as name, am.amname,
@@ -67,7 +75,10 @@ index as (
            coalesce(s.spcname, '') as tablespace, d.description as comment, e.names as extensions,
            con.oid as constraint, con.conname, con.contype, con.condeferrable, con.condeferred,
            coalesce(con.contype = 'x' or (pg_catalog.to_jsonb(con) ->> 'conperiod')::bool, false) as whole,
-           i.indisvalid and con.oid is null and r.has_foreign and c.relkind = 'I' as recursive
+           c.relkind = 'I' and i.indisvalid
+           and case when con.oid is null then r.has_foreign
+                    else con.contype = 'x' or coalesce((pg_catalog.to_jsonb(con) ->> 'conperiod')::bool, false)
+               end as recursive
     from relation r
     join pg_catalog.pg_index i on i.indrelid = r.oid
     join pg_catalog.pg_class c on c.oid = i.indexrelid
@@ -92,21 +103,34 @@ top as (
     join index x on x.oid = t.oid
     group by t.top
     having pg_catalog.bool_and(x.indisvalid or x.relkind = 'I')
+       and not (pg_catalog.bool_or(x.whole) and pg_catalog.count(distinct (x.reloptions, x.tablespace)) > 1)
 ),
 -- created: the statement that makes the index, and what belongs to the index alone.
 -- joined: the constraint on a finished index. attached: to its parent. marked: what needs all of that.
 described as (
     select x.*, t.top, x.relkind = 'I' or x.whole as late, coalesce(u.weight, 0) as weight,
-           array[pg_catalog.format('set local default_tablespace = %L', x.tablespace),
-                 case when x.relkind = 'I' and x.constraint is not null or x.whole then
-                     pg_catalog.format('alter table only %s add constraint %I %s', x."table", x.conname,
-                         case when x.contype = 'x' or x.reloptions is null then f.definition
-                         else pg_catalog.left(f.definition, pg_catalog.length(f.definition) - pg_catalog.length(f.timing))
-                              || pg_catalog.format(' with (%s)', pg_catalog.array_to_string(x.reloptions, ', '))
-                              || f.timing end)
-                 when x.recursive then
-                     pg_catalog.regexp_replace(f.definition, '^(CREATE INDEX ("([^"]|"")+"|[^ "]+) ON )ONLY ', '\1')
-                 else f.definition end]
+           case when x.whole and x.parent is not null then array[
+               pg_catalog.format('do %L', pg_catalog.format(
+                   'declare s text; begin for s in '
+                   'select pg_catalog.format(''alter index %%I.%%I rename to %%I'', n.nspname, c.relname, %L) '
+                   'from pg_catalog.pg_inherits h join pg_catalog.pg_index i on i.indexrelid = h.inhrelid '
+                   'join pg_catalog.pg_class c on c.oid = i.indexrelid '
+                   'join pg_catalog.pg_namespace n on n.oid = c.relnamespace '
+                   'where h.inhparent = %L::pg_catalog.regclass and i.indrelid = %L::pg_catalog.regclass '
+                   'and c.relname <> %L loop execute s; end loop; end', x.relname, p.name, x."table", x.relname))]
+           else array[
+               pg_catalog.format('set local default_tablespace = %L', x.tablespace),
+               case when x.relkind = 'I' and x.constraint is not null or x.whole then
+                   pg_catalog.format('alter table %s%s add constraint %I %s',
+                       case when x.recursive then '' else 'only ' end, x."table", x.conname,
+                       case when x.contype = 'x' or x.reloptions is null then f.definition
+                       else pg_catalog.left(f.definition, pg_catalog.length(f.definition) - pg_catalog.length(f.timing))
+                            || pg_catalog.format(' with (%s)', pg_catalog.array_to_string(x.reloptions, ', '))
+                            || f.timing end)
+               when x.recursive then
+                   pg_catalog.regexp_replace(f.definition, '^(CREATE INDEX ("([^"]|"")+"|[^ "]+) ON )ONLY ', '\1')
+               else f.definition end]
+           end
                || u.statistics
                || case when x.comment is not null then
                       pg_catalog.format('comment on index %s is %L', x.name, x.comment) end
@@ -120,7 +144,8 @@ described as (
                pg_catalog.format('alter index %s attach partition %s', p.name, x.name)
            ] end as attached,
            array[case when cd.description is not null then
-                     pg_catalog.format('comment on constraint %I on %s is %L', x.conname, x."table", cd.description) end,
+                     pg_catalog.format('comment on constraint %I on %s is %L', x.conname, x."table", cd.description)
+                 end,
                  case when x.indisclustered then
                      pg_catalog.format('alter table only %s cluster on %I', x."table", x.relname) end,
                  case when x.indisreplident then
@@ -152,10 +177,13 @@ described as (
     ) u
 ),
 late as (
-    select d.top, pg_catalog.array_agg(u.sql order by v.step, d.depth desc, d.oid, u.place) as builds
+    select d.top,
+           pg_catalog.array_agg(u.sql order by v.step, case when v.step = 2 then d.depth else - d.depth end, d.oid,
+                                               u.place) as builds
     from described d
-    cross join lateral (values (1, case when d.late then d.created end),
-                               (2, d.joined), (3, d.attached), (4, d.marked)) v(step, statements)
+    cross join lateral (values (case when d.whole and d.parent is not null then 2 else 1 end,
+                                case when d.late then d.created end),
+                               (3, d.joined), (4, d.attached), (5, d.marked)) v(step, statements)
     cross join lateral pg_catalog.unnest(v.statements) with ordinality u(sql, place)
     where u.sql is not null
     group by d.top

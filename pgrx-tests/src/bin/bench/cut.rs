@@ -2,7 +2,7 @@
 
 use decamp_tests::wait;
 
-use super::contender::{Contender, Run, decamp::Decamp};
+use super::contender::{Contender, DECAMP, Run, decamp::Decamp};
 use super::data::Data;
 use super::figures::{Figures, percent, range, seconds};
 use super::race::{copy, copy_while};
@@ -13,9 +13,14 @@ use super::stage::Stage;
 pub fn run(
     stage: &Stage,
     data: &Data,
+    contenders: &[Box<dyn Contender>],
     settings: &Settings,
     report: &mut Report,
 ) -> Result<(), String> {
+    let mut names = contenders.iter().map(|contender| contender.name());
+    if !names.any(|name| name == DECAMP) {
+        return Ok(());
+    }
     report.heading(&format!("Cut half way: {}", data.kind.name()));
     report.note(
         "pg_decamp through a proxy; all its connections to the source are closed once, after half of the time that the uncut \

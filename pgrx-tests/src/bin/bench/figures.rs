@@ -28,9 +28,9 @@ impl Figures {
 
 /// A time, to three digits or so.
 pub fn seconds(value: f64) -> String {
-    if value < 1.0 {
+    if value.abs() < 1.0 {
         format!("{value:.3} s")
-    } else if value < 100.0 {
+    } else if value.abs() < 100.0 {
         format!("{value:.2} s")
     } else {
         format!("{value:.1} s")

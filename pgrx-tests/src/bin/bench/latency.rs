@@ -59,7 +59,9 @@ pub fn run(
         .map(|contender| format!("{}: copy", contender.name()))
         .collect();
     names.push("pg_dump --schema-only".into());
-    names.push("repl_start: the call".into());
+    if copying.iter().any(|contender| contender.name() == DECAMP) {
+        names.push("repl_start: the call".into());
+    }
     let mut lines: Vec<Line> = names
         .into_iter()
         .map(|name| Line {
@@ -114,8 +116,10 @@ fn once(
     }
     get_ready(stage, settings, report);
     figures.push(dump_definitions(&run)?);
-    figures.push(decamp::start(&run)?);
-    decamp::Decamp.clean_up(&run)?;
+    if copying.iter().any(|contender| contender.name() == DECAMP) {
+        figures.push(decamp::start(&run)?);
+        decamp::Decamp.clean_up(&run)?;
+    }
     Ok(figures.iter().map(Duration::as_secs_f64).collect())
 }
 

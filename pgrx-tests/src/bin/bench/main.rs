@@ -1,7 +1,7 @@
 //! `make bench`: the initial copy, beside those who also do it, on two throw-away servers with the same settings.
 //!
 //! [`settings`] is what the environment asks for, [`contender`] who copies, [`data`] what, [`race`] how it is measured.
-//! Ends with exit code 1 when it could not go on or pg_decamp's copy was not equal to its source.
+//! Ends with exit code 1 when pg_decamp has failed: its copy was not equal to its source, or there was none.
 
 mod contender;
 mod cut;
@@ -23,7 +23,7 @@ use std::time::Instant;
 use data::{Data, Kind};
 use decamp_tests::watchman;
 use report::Report;
-use settings::Settings;
+use settings::{PARTS, Settings};
 use stage::Stage;
 
 fn main() -> ExitCode {
@@ -76,27 +76,22 @@ fn run() -> Result<(), String> {
         settings: &settings,
         loaded: Vec::new(),
     };
-    for kind in Kind::ALL {
-        if settings.wants(kind.name()) {
-            let data = library.get(kind, &report);
-            race::run(&stage, data, &contenders, &settings, &mut report);
-            report.save()?;
+    let mut failures = Vec::new();
+    for part in PARTS {
+        if !settings.wants(part) {
+            continue;
         }
-    }
-    if settings.wants("cut") {
-        let data = library.get(Kind::Mixed, &report);
-        cut::run(&stage, data, &settings, &mut report)?;
-        report.save()?;
-    }
-    if settings.wants("latency") {
-        let data = library.get(Kind::Mixed, &report);
-        latency::run(&stage, data, &contenders, &settings, &mut report)?;
-        report.save()?;
-    }
-    // the last one: it changes its data
-    if settings.wants("writes") {
-        let data = library.get(Kind::Pgbench, &report);
-        writes::run(&stage, data, &contenders, &settings, &mut report)?;
+        let data = library.get(data_of(part), &report);
+        let outcome = match part {
+            "cut" => cut::run(&stage, data, &contenders, &settings, &mut report),
+            "latency" => latency::run(&stage, data, &contenders, &settings, &mut report),
+            "writes" => writes::run(&stage, data, &contenders, &settings, &mut report),
+            _ => race::run(&stage, data, &contenders, &settings, &mut report),
+        };
+        if let Err(failure) = outcome {
+            report.progress(&format!("{part} FAILED: {failure}"));
+            failures.push(part);
+        }
         report.save()?;
     }
     report.progress(&format!(
@@ -104,7 +99,20 @@ fn run() -> Result<(), String> {
         began.elapsed().as_secs_f64() / 60.0,
         report.file()
     ));
-    Ok(())
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join(", "))
+    }
+}
+
+fn data_of(part: &str) -> Kind {
+    let same = Kind::ALL.into_iter().find(|kind| kind.name() == part);
+    same.unwrap_or(if part == "writes" {
+        Kind::Pgbench
+    } else {
+        Kind::Mixed
+    })
 }
 
 /// The data sets on the source, loaded when first wanted.

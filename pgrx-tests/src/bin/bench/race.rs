@@ -19,13 +19,14 @@ struct Lane<'a> {
     failure: Option<String>,
 }
 
+/// An error is pg_decamp's; a peer that fails is left out of the following rounds.
 pub fn run(
     stage: &Stage,
     data: &Data,
     contenders: &[Box<dyn Contender>],
     settings: &Settings,
     report: &mut Report,
-) {
+) -> Result<(), String> {
     report.heading(&format!("Initial copy: {}", data.kind.name()));
     report.note(&data.about);
     let mut lanes: Vec<Lane> = contenders
@@ -59,6 +60,13 @@ pub fn run(
         }
     }
     tell(&lanes, report);
+    match lanes.iter().find(|lane| lane.contender.name() == DECAMP) {
+        Some(Lane {
+            failure: Some(failure),
+            ..
+        }) => Err(failure.clone()),
+        _ => Ok(()),
+    }
 }
 
 /// One copy from an empty target to a compared one.

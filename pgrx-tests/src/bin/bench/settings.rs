@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The parts, in the order they run; the first three are data sets that are copied.
+/// The parts, in the order they run: the first three are data sets that are copied; the last one changes its data.
 pub const PARTS: [&str; 6] = ["pgbench", "mixed", "many", "cut", "latency", "writes"];
 
 pub struct Settings {

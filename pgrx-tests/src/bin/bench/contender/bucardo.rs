@@ -11,7 +11,7 @@ use decamp_tests::server::client::told;
 use decamp_tests::source::{PASSWORD, ROLE};
 use decamp_tests::wait;
 
-use super::programs::{copy_schema, exists, finish, program};
+use super::programs::{copy_schema, exists, finish, package_version, program};
 use super::{Contender, Run};
 use crate::stage::{Stage, TARGET};
 
@@ -139,9 +139,11 @@ impl Contender for Bucardo {
     }
 
     fn about(&self, _: usize) -> String {
-        "Bucardo: pg_dump --schema-only into psql, add databases, all tables and a sync with onetimecopy=1, start; \
-         it knows no jobs"
-            .into()
+        format!(
+            "Bucardo {}: pg_dump --schema-only into psql, add databases, all tables and a sync with onetimecopy=1, start; \
+             it knows no jobs",
+            package_version(NAME)
+        )
     }
 
     fn lacks(&self, stage: &Stage) -> Option<String> {

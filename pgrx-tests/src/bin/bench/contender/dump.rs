@@ -15,7 +15,7 @@ impl Contender for Dump {
 
     fn about(&self, jobs: usize) -> String {
         format!(
-            "pg_dump -Fd -Z0 --no-sync -j {jobs}, then pg_restore -j {jobs} (uncompressed: that is its fastest)"
+            "pg_dump -Fd -Z0 --no-sync -j {jobs}, then pg_restore -j {jobs} (uncompressed, which is its fastest)"
         )
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::programs::{exists, finish, program};
+use super::programs::{exists, finish, package_version, program};
 use super::{Contender, Run};
 use crate::stage::Stage;
 
@@ -16,7 +16,10 @@ impl Contender for Pgcopydb {
     }
 
     fn about(&self, jobs: usize) -> String {
-        format!("pgcopydb clone --table-jobs {jobs} --index-jobs {jobs} --no-owner --no-acl")
+        format!(
+            "pgcopydb {}, clone --table-jobs {jobs} --index-jobs {jobs} --no-owner --no-acl",
+            package_version(NAME)
+        )
     }
 
     fn lacks(&self, _: &Stage) -> Option<String> {

@@ -51,6 +51,16 @@ pub fn exists(name: &str) -> bool {
         .any(|directory| Path::new(directory).join(name).exists())
 }
 
+/// The version of a Debian package, if that is where a program is from.
+pub fn package_version(package: &str) -> String {
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${Version}", package])
+        .output();
+    output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    })
+}
+
 /// The source's definitions, made on the target in one transaction: what a peer that copies rows only needs first.
 pub fn copy_schema(run: &Run) -> Result<(), String> {
     let script = "set -o pipefail; pg_dump --schema-only --no-owner --no-acl --no-publications --dbname=\"$SOURCE\" \

@@ -10,13 +10,15 @@ use decamp_tests::{Pair, wait};
 
 #[test]
 fn status_while_copying() {
-    let pair = Pair::builder().proxy().start();
+    // slow enough to be looked at
+    let pair = Pair::builder()
+        .target_conf("pg_decamp.copy_rate_limit = '6MB'")
+        .start();
     pair.source.app(TABLES);
     pair.source.app(
         "create table big (id int primary key, value text); \
          insert into big select i, repeat(md5(i::text), 30) from generate_series(1, 60000) as i; analyze",
     );
-    pair.proxy().delay(Duration::from_millis(4));
     let load = busy(&pair);
     pair.migrate("workers => 2");
     pair.poll_status("state = 'copying'");

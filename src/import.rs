@@ -189,12 +189,16 @@ fn restore(import: &Import, client: &Client, files: &Files) -> Result<Vec<Refuse
         "--set=VERBOSITY=verbose",
         // should we vanish in the middle of a statement, it ends within a second; a server before 14 does not know it
         "--command=SET client_connection_check_interval = '1s'",
+        // each statement is a transaction: one wait for the disk is enough, at the end
+        "--command=SET synchronous_commit = off",
     ]
     .map(str::to_owned)
     .into_iter()
     .chain([
         format!("--file={}", shown(&files.script)),
         format!("--file={}", shown(&files.triggers)),
+        "--command=SET synchronous_commit = on".to_owned(),
+        "--command=SELECT pg_catalog.pg_logical_emit_message(true, 'pg_decamp', '')".to_owned(),
         format!("--dbname={}", session(import.target, import.title)),
     ])
     .collect::<Vec<_>>();

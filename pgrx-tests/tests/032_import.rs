@@ -1,12 +1,12 @@
 //! The import of the schema: everything an application can have arrives as it was; what the target refuses is told with what
 //! follows from it; a table that cannot be made stops alone, and goes on once it is mended.
 
-use decamp_tests::Pair;
 use decamp_tests::items::FIFTY;
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::schema::Schema;
 use decamp_tests::source::DATABASE;
+use decamp_tests::{Pair, Source, have_source};
 
 const KINDS: &str = include_str!("../sql/kinds.sql");
 
@@ -44,6 +44,9 @@ fn import_of_every_kind() {
     );
     pair.load_zoo(50);
     pair.source.app(KINDS);
+    pair.source.app(
+        "grant select on all tables in schema kinds to public; alter default privileges grant select on tables to public",
+    );
     let source = Schema::of_source(&pair);
     pair.stream("");
     assert_eq!(refused(&pair), [""; 0]);
@@ -68,6 +71,10 @@ fn import_of_every_kind() {
     for catalog in ["pg_event_trigger", "pg_publication"] {
         assert_eq!(pair.query(&format!("SELECT count(*) FROM {catalog}")), "0");
     }
+    let rights = "SELECT count(*) FROM pg_class WHERE relnamespace = 'kinds'::regnamespace \
+                  AND (relacl IS NOT NULL OR relowner <> 'postgres'::regrole)";
+    assert_eq!(pair.query(rights), "0");
+    assert_eq!(pair.query("SELECT count(*) FROM pg_default_acl"), "0");
     let refresh = detail(&pair, "materialized views");
     pair.sql(&refresh);
     assert_eq!(pair.query("SELECT n FROM kinds.counted_again"), "2");
@@ -563,6 +570,21 @@ fn programs_are_looked_for_in_both_places() {
         said.starts_with("ok: pg_dump 15.") && said.ends_with(" in /usr/lib/postgresql/15/bin"),
         "{said}"
     );
+    if have_source(18) {
+        let newer = Source::start_version(18);
+        newer.app(FIFTY);
+        let check = format!("source => '{}'", newer.uri());
+        let rows = pair.check_errors(&check);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        for part in [
+            "of PostgreSQL 18 or newer",
+            "/nowhere: pg_dump cannot be run",
+            "/15/bin: pg_dump 15.",
+            "is too old",
+        ] {
+            assert!(rows[0].contains(part), "{part}: {rows:?}");
+        }
+    }
     pair.stream("");
     pair.assert_migrated();
     pair.stop_migration();

@@ -8,6 +8,8 @@ mod bad_input;
 mod capture;
 #[path = "050_changes.rs"]
 mod changes;
+#[path = "151_chunks.rs"]
+mod chunks;
 #[path = "052_columns.rs"]
 mod columns;
 #[path = "020_control.rs"]

@@ -5,6 +5,7 @@
 
 pub mod beat;
 pub mod compare;
+pub mod deferral;
 pub mod hold;
 pub mod installation;
 pub mod items;

@@ -8,8 +8,7 @@ use decamp_tests::{Pair, wait};
 /// About 12 MB full pages: an updated row goes to another page.
 const TABLE: &str = "create table moving (id int primary key, code int not null unique, n int not null default 0, pad text); \
      create index on moving (n)";
-const ROWS: &str =
-    "insert into moving select i, i, 0, repeat(md5(i::text), 8) from generate_series(1, 40000) as i; analyze moving";
+const ROWS: &str = "insert into moving select i, i, 0, repeat(md5(i::text), 8) from generate_series(1, 40000) as i; analyze moving";
 
 fn prepared(pair: &Pair) {
     pair.on_both(TABLE);
@@ -72,10 +71,15 @@ fn chunks_rows_that_move() {
     hold.release();
     pair.wait_for("streaming", SOON);
     pair.wait_until_built();
-    let copied = pair.query("SELECT rows_copied > 45000 FROM repl_tables WHERE \"table\" = 'moving'");
-    assert_eq!(copied, "t", "rows were copied twice, or this proves nothing");
+    let copied =
+        pair.query("SELECT rows_copied > 45000 FROM repl_tables WHERE \"table\" = 'moving'");
+    assert_eq!(
+        copied, "t",
+        "rows were copied twice, or this proves nothing"
+    );
     pair.assert_migrated();
-    let indexes = "SELECT count(*) FROM pg_index WHERE indrelid = 'moving'::regclass AND indisvalid";
+    let indexes =
+        "SELECT count(*) FROM pg_index WHERE indrelid = 'moving'::regclass AND indisvalid";
     assert_eq!(pair.query(indexes), "3");
     pair.stop_migration();
 }
@@ -90,9 +94,17 @@ fn chunks_rows_that_move_under_load() {
     let load = busy(&pair);
     pair.migrate("workers => 2");
     pair.wait_for("streaming", SOON);
-    assert!(pair.chunks("moving") >= 6, "{} chunks", pair.chunks("moving"));
+    assert!(
+        pair.chunks("moving") >= 6,
+        "{} chunks",
+        pair.chunks("moving")
+    );
     let copied = "SELECT sum(rows_copied) > 40000 FROM repl_tables";
-    assert_eq!(pair.query(copied), "t", "rows were copied twice, or this proves nothing");
+    assert_eq!(
+        pair.query(copied),
+        "t",
+        "rows were copied twice, or this proves nothing"
+    );
     let before = pair.table("moving", "updated");
     pair.poll_table("moving", &format!("updated > {before} + 100"));
     load.stop(&pair.source);

@@ -14,6 +14,8 @@ mod chunks;
 mod columns;
 #[path = "020_control.rs"]
 mod control;
+#[path = "150_deferral.rs"]
+mod deferral;
 #[path = "130_disappearance.rs"]
 mod disappearance;
 #[path = "000_harness.rs"]
@@ -34,6 +36,8 @@ mod random_kills;
 mod refusals;
 #[path = "110_restarts.rs"]
 mod restarts;
+#[path = "152_resync.rs"]
+mod resync;
 #[path = "090_security.rs"]
 mod security;
 #[path = "040_status.rs"]

@@ -351,6 +351,16 @@ pub fn is_deferred(subscription: i32, oid: u32) -> bool {
     .is_empty()
 }
 
+/// How many workers have chunks at hand.
+pub fn copying(subscription: i32) -> i64 {
+    spi::read(
+        "select count(distinct worker_pid) as n from decamp.task \
+         where subscription_id = $1::int4 and state = 'running' and kind = 'chunk'",
+        &[Some(&subscription.to_string())],
+    )[0]
+    .int("n")
+}
+
 /// Tasks of a table that a worker has at hand.
 pub fn running(subscription: i32, oid: u32) -> i64 {
     spi::read(

@@ -74,7 +74,7 @@ impl<'a> Hold<'a> {
     pub fn wait(&self) {
         self.pair.poll(
             "SELECT count(*) = 1 FROM pg_stat_activity \
-             WHERE application_name LIKE '% copy' AND wait_event = 'PgSleep'",
+             WHERE application_name LIKE '% copy' AND wait_event = 'PgSleep' AND query LIKE 'copy %'",
         );
     }
 

@@ -9,6 +9,7 @@ use decamp_tests::load::Running;
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
+use decamp_tests::workers::Worker;
 use decamp_tests::{Pair, wait};
 
 /// `item` (12 MB) refers to `kind` and is referred to by `part`, which like `beat` goes on.
@@ -134,16 +135,22 @@ fn resync_while_indexes_are_built() {
     );
     pair.sql(
         "create function slow(n int) returns int immutable language plpgsql as \
-         $$ begin if n = 40000 then perform pg_sleep(2); end if; return n; end $$; create index slow on item (slow(code))",
+         $$ begin if n = 40000 then perform pg_sleep(2); end if; return n; end $$; create index slow on item (slow(code), pad, n, id)",
     );
-    let before = pair.definitions();
     let second = pair
         .source
         .query_one_text(DATABASE, "select pg_table_size('item') / 2097152 + 1 + 3");
     let hold = Hold::at_chunk(&pair, "item", second.parse().expect("a number"));
+    let before = pair.definitions();
     pair.migrate("workers => 1, copy_schema => false");
     pair.poll("SELECT bool_or(building LIKE '%slow%') FROM repl_tables");
+    assert_eq!(
+        pair.table("item", "indexes_missing"),
+        "5",
+        "nothing is built yet"
+    );
     pair.query("SELECT repl_resync('heroku', 'item')");
+    pair.terminate(Worker::Copy);
     hold.wait();
     assert!(
         pair.table("item", "chunks_done")
@@ -156,7 +163,6 @@ fn resync_while_indexes_are_built() {
     pair.wait_for("streaming", SOON);
     pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
     pair.assert_migrated();
-    pair.sql("DROP SCHEMA hold CASCADE");
     assert_restored(&before, &pair.definitions());
 }
 

@@ -38,6 +38,8 @@ mod refusals;
 mod restarts;
 #[path = "152_resync.rs"]
 mod resync;
+#[path = "153_rewrites.rs"]
+mod rewrites;
 #[path = "090_security.rs"]
 mod security;
 #[path = "040_status.rs"]

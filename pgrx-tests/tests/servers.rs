@@ -14,6 +14,8 @@ mod chunks;
 mod columns;
 #[path = "020_control.rs"]
 mod control;
+#[path = "154_cuts.rs"]
+mod cuts;
 #[path = "150_deferral.rs"]
 mod deferral;
 #[path = "130_disappearance.rs"]

@@ -228,10 +228,11 @@ pub fn set_open(subscription: i32, oid: u32, kind: Kind, open: bool) {
     );
 }
 
-/// Forgets what has been built again; it is about to be taken off once more.
+/// Forgets what has been built again; it is about to be taken off once more. Not how duplicates are removed: that is known
+/// only as long as the key is there.
 pub fn forget_built(subscription: i32, oid: u32) {
     spi::update(
-        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 1 and state = 'done'",
+        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 2 and state = 'done'",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     );
 }

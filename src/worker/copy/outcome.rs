@@ -16,10 +16,6 @@ pub fn failed(
     tasks: &[Task],
     failure: Failure,
 ) -> Result<(), Failure> {
-    if failure.disconnected {
-        // we connect before anything is claimed again
-        return put_back(subscription, tasks, &failure, 0);
-    }
     let [task] = tasks else {
         // each by itself the next time: then it is known which one it was
         return put_back(subscription, tasks, &failure, 0);
@@ -33,7 +29,7 @@ pub fn failed(
     if matches!(task.kind, Kind::ForeignKey | Kind::Validation) {
         return postpone(subscription, task, &failure);
     }
-    match copy_verdict(&failure, task.attempts) {
+    match copy_verdict(&failure, task.cancelled) {
         Verdict::Retry => {
             let wait = 100u128 << (2 * task.attempts.clamp(1, 5) - 2);
             put_back(subscription, tasks, &failure, wait)

@@ -8,6 +8,8 @@ mod bad_input;
 mod capture;
 #[path = "050_changes.rs"]
 mod changes;
+#[path = "155_chunked_zoo.rs"]
+mod chunked_zoo;
 #[path = "151_chunks.rs"]
 mod chunks;
 #[path = "052_columns.rs"]

@@ -40,7 +40,8 @@ fn prepared(pair: &Pair) -> Running {
 /// That a table streams: no row of it was ever older than this on the target.
 fn beats_until(pair: &Pair, done: &str) -> f64 {
     let mut oldest = 0.0;
-    wait::until_true(SOON, done, || {
+    let end = Instant::now() + SOON;
+    wait::until_true(2 * SOON, done, || {
         let age =
             number(&pair.query("SELECT extract(epoch from clock_timestamp() - at) FROM beat"));
         oldest = f64::max(oldest, age);

@@ -117,7 +117,7 @@ fn rewrites_again_and_again() {
         .start();
     pair.on_both(TABLE);
     pair.source.app(ROWS);
-    pair.migrate("workers => 3");
+    pair.migrate("workers => 1");
     pair.poll_table("item", "chunks_done > 0");
     let mut rounds = 0;
     let mut client = pair.source.connect_as_app();

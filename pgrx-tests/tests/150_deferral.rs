@@ -109,6 +109,55 @@ fn deferral_survives_kills() {
     assert_restored(&before, &pair.definitions());
 }
 
+/// Paused while an index is being built, which is given up, and again while nothing is at hand.
+#[test]
+fn deferral_survives_pauses() {
+    let pair = Pair::start_cut();
+    let before = prepared(&pair);
+    pair.migrate("workers => 2, copy_schema => false");
+    for _ in 0..3 {
+        pair.poll("SELECT bool_or(building LIKE '%item_slow%') FROM repl_tables");
+        pair.query("SELECT repl_pause('heroku', now => true)");
+        pair.poll_status("state = 'paused' and workers = 0");
+        assert_eq!(
+            pair.query("SELECT sum(indexes_missing) > 0 FROM repl_tables"),
+            "t"
+        );
+        pair.query("SELECT repl_resume('heroku')");
+    }
+    pair.wait_for("streaming", SOON);
+    pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
+    pair.assert_migrated();
+    assert_restored(&before, &pair.definitions());
+}
+
+/// An index that cannot be built for what is in a row stops its table, and is not forgotten.
+#[test]
+fn deferral_of_an_index_that_cannot_be_built() {
+    let pair = Pair::start_cut();
+    prepared(&pair);
+    pair.sql("create index item_broken on item ((100 / (code - 77)))");
+    pair.migrate("workers => 2, copy_schema => false");
+    pair.poll_table(
+        "item",
+        "state = 'errored' and error like '%division by zero%item_broken%' and hint is not null",
+    );
+    pair.poll_table("part", "state = 'ready'");
+    assert_eq!(pair.table("item", "indexes_missing > 0"), "t");
+    // resumed before it is mended it stops again
+    pair.query("SELECT repl_resume('heroku')");
+    pair.poll("SELECT count(*) > 1 FROM repl_events WHERE severity = 'error' AND message LIKE '%division by zero%'");
+    pair.poll_table("item", "state = 'errored'");
+    pair.source.app("update part set other = 78 where other = 77; update item set code = - code where code = 77");
+    // or an index of that name, whatever it is
+    pair.sql("create index item_broken on item (n)");
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
+    assert_eq!(pair.events("was made on the target by somebody else"), 1);
+    pair.assert_migrated();
+}
+
 /// Stops while the copy is held; what is said to the caller meanwhile.
 fn stop_half_way(pair: &Pair, arguments: &str) -> Vec<String> {
     let hold = Hold::at_chunk(pair, "item", 3);

@@ -248,6 +248,36 @@ fn resync_waits_for_a_lock_alone() {
     pair.stop_migration();
 }
 
+/// Somebody reads the table on the target, for long: the others do not wait for that either.
+#[test]
+fn resync_of_a_table_that_is_being_read() {
+    let pair = Pair::start_cut();
+    let load = prepared(&pair);
+    pair.stream("");
+    pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
+    let before = pair.definitions();
+    let mut reader = pair.target.connect(TARGET_DATABASE);
+    reader
+        .batch_execute("begin; select count(*) from item")
+        .expect("rows to read");
+    pair.query("SELECT repl_resync('heroku', 'item')");
+    let oldest = beats_until(
+        &pair,
+        "SELECT count(*) > 0 FROM repl_events WHERE message LIKE '%lock%' AND at < clock_timestamp() - interval '3 seconds'",
+    );
+    assert!(
+        oldest < 5.0,
+        "the beat was {oldest} s late: {}",
+        pair.tell()
+    );
+    reader.batch_execute("commit").expect("the reader ends");
+    pair.wait_for("streaming", SOON);
+    load.stop(&pair.source);
+    pair.assert_migrated();
+    pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
+    assert_restored(&before, &pair.definitions());
+}
+
 #[test]
 fn resync_refuses() {
     let pair = Pair::start();

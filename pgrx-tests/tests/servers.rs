@@ -28,6 +28,8 @@ mod harness;
 mod helper;
 #[path = "032_import.rs"]
 mod import;
+#[path = "156_key_kinds.rs"]
+mod key_kinds;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

@@ -16,6 +16,8 @@ mod chunks;
 mod columns;
 #[path = "020_control.rs"]
 mod control;
+#[path = "157_copy_storm.rs"]
+mod copy_storm;
 #[path = "154_cuts.rs"]
 mod cuts;
 #[path = "150_deferral.rs"]

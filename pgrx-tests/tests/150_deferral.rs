@@ -25,7 +25,7 @@ fn deferral_restores_everything() {
     pair.migrate(&format!(
         "copy_schema => false, exclude => {exclude} || array['outside.*']"
     ));
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     let taken = "SELECT count(*) > 70 FROM decamp.task WHERE phase > 2 AND kind <> 'analyze'";
     assert_eq!(pair.query(taken), "t", "were taken off");
     pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
@@ -101,7 +101,7 @@ fn deferral_survives_kills() {
             _ => pair.target.restart(Mode::Immediate),
         }
     }
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     load.stop(&pair.source);
     pair.wait_until_built();
     pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
@@ -125,7 +125,7 @@ fn deferral_survives_pauses() {
         );
         pair.query("SELECT repl_resume('heroku')");
     }
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
     pair.assert_migrated();
     assert_restored(&before, &pair.definitions());
@@ -152,7 +152,7 @@ fn deferral_of_an_index_that_cannot_be_built() {
     // or an index of that name, whatever it is
     pair.sql("create index item_broken on item (n)");
     pair.query("SELECT repl_resume('heroku')");
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.poll("SELECT count(*) = 0 FROM decamp.task WHERE state <> 'done'");
     assert_eq!(pair.events("was made on the target by somebody else"), 1);
     pair.assert_migrated();
@@ -249,7 +249,7 @@ fn deferral_of_a_key_that_a_view_needs() {
     pair.on_both(view);
     let before = pair.definitions();
     pair.migrate("copy_schema => false");
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     assert_eq!(pair.chunks("item"), 1, "rows may not come twice");
     assert!(pair.chunks("part") > 3);

@@ -69,7 +69,7 @@ fn chunks_rows_that_move() {
         pair.source.app(sql);
     }
     hold.release();
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     let copied =
         pair.query("SELECT rows_copied > 45000 FROM repl_tables WHERE \"table\" = 'moving'");
@@ -93,7 +93,7 @@ fn chunks_rows_that_move_under_load() {
     prepared(&pair);
     let load = busy(&pair);
     pair.migrate("workers => 2");
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     assert!(
         pair.chunks("moving") >= 6,
         "{} chunks",

@@ -12,7 +12,7 @@ const ROWS: &str = "insert into item select i, i, i % 100, repeat(md5(i::text), 
 
 /// Waits until it streams, with all equal.
 fn assert_done(pair: &Pair) {
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     pair.assert_migrated();
     let indexes = "SELECT count(*) FROM pg_index WHERE indrelid = 'item'::regclass AND indisvalid";
@@ -27,6 +27,7 @@ fn wait_for_lock(pair: &Pair, done: impl Fn() -> bool) {
     });
 }
 
+/// Half way through the copy.
 fn rewritten_by(sql: &str) {
     let pair = Pair::start_cut();
     pair.on_both(TABLE);

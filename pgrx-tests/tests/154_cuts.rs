@@ -65,7 +65,7 @@ fn by_keys(major: u32) {
         .rate(100)
         .start();
     pair.migrate("workers => 2");
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     load.stop(&pair.source);
     // the last two: types and collations whose order is not known to be that of their text
     let cut =
@@ -134,7 +134,7 @@ fn cut_leaves_of_partitioned_tables() {
         pair.source.app(sql);
     }
     hold.release();
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     assert_eq!(
         pair.query("SELECT rows_copied > 60000 FROM repl_tables"),
@@ -201,7 +201,7 @@ fn cut_with_a_new_partition_on_the_target() {
     pair.source.app(LOOSE_ROWS);
     pair.on_both(ATTACH);
     hold.release();
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     pair.assert_migrated();
     let invalid =
@@ -229,7 +229,7 @@ fn cut_of_odd_tables() {
          insert into narrow select generate_series(1, 100); insert into one values (1, repeat('one', 4000000))",
     );
     pair.migrate("workers => 2");
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     let chunks = |table: &str| pair.chunks(table);
     assert_eq!((chunks("empty"), chunks("narrow")), (1, 1));
     // its file is as large as if it were full; or vacuum was there before

@@ -128,7 +128,7 @@ fn key_kinds_of_rows_that_move() {
         );
         pair.poll(&gone);
     }
-    pair.wait_for("streaming", SOON);
+    pair.wait_for("streaming", 2 * SOON);
     pair.wait_until_built();
     let once = "SELECT coalesce(string_agg(\"table\", ', '), '') FROM repl_tables WHERE rows_copied <= 16000";
     assert_eq!(pair.query(once), "", "rows were copied once only");

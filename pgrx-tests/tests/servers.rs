@@ -46,6 +46,8 @@ mod refusals;
 mod restarts;
 #[path = "152_resync.rs"]
 mod resync;
+#[path = "158_resync_refusals.rs"]
+mod resync_refusals;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "090_security.rs"]

@@ -5,6 +5,7 @@
 
 pub mod beat;
 pub mod compare;
+pub mod copying;
 pub mod installation;
 pub mod items;
 pub mod load;

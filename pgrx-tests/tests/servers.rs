@@ -12,6 +12,10 @@ mod changes;
 mod columns;
 #[path = "020_control.rs"]
 mod control;
+#[path = "163_copy_bad_luck.rs"]
+mod copy_bad_luck;
+#[path = "160_copy_resume.rs"]
+mod copy_resume;
 #[path = "130_disappearance.rs"]
 mod disappearance;
 #[path = "000_harness.rs"]

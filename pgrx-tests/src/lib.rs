@@ -9,6 +9,7 @@ pub mod copying;
 pub mod installation;
 pub mod items;
 pub mod load;
+pub mod memory;
 pub mod migration;
 pub mod observe;
 pub mod pair;

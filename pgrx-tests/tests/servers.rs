@@ -16,6 +16,8 @@ mod control;
 mod copy_bad_luck;
 #[path = "160_copy_resume.rs"]
 mod copy_resume;
+#[path = "162_copy_rows.rs"]
+mod copy_rows;
 #[path = "130_disappearance.rs"]
 mod disappearance;
 #[path = "000_harness.rs"]

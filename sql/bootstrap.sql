@@ -208,6 +208,7 @@ comment on column decamp.task.not_before is 'earliest moment of the next try';
 
 create view decamp.claimable as
 select o.id, o.subscription_id, o.kind, o.bytes, o.attempts, r.bytes as table_bytes,
+       o.phase in (1, 5) and o.condition is null and o.attempts = 0 and o.bytes < 1048576 as small,
        case when o.phase = 1 then 1 when o.phase < 5 then 0 else o.phase end as turn
 from decamp.task o
 join decamp.relation r using (subscription_id, source_oid)
@@ -224,6 +225,7 @@ where o.state = 'pending' and (o.not_before is null or o.not_before <= pg_catalo
 comment on view decamp.claimable is
     'tasks that a copy worker can be given right now. A task waits for those of its table with a lower phase; constraints,'
     ' each of which locks the table, go one by one; foreign keys wait until both tables are ready';
+comment on column decamp.claimable.small is 'so small that several of them are taken at once';
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';
 

@@ -34,11 +34,15 @@ impl Choice {
 
     /// Whether a name is wanted.
     pub fn wants(&self, schema: &str, name: &str) -> bool {
-        let taken = match &self.tables {
+        self.takes(schema, name) && !self.exclude.iter().any(|p| p.matches(schema, name))
+    }
+
+    /// Whether it would be, were it not for `exclude`.
+    fn takes(&self, schema: &str, name: &str) -> bool {
+        match &self.tables {
             None => !PROVIDER_SCHEMAS.contains(&schema),
             Some(patterns) => patterns.iter().any(|p| p.matches(schema, name)),
-        };
-        taken && !self.exclude.iter().any(|p| p.matches(schema, name))
+        }
     }
 
     /// Patterns of what is left out.
@@ -97,9 +101,10 @@ pub fn select<'a>(tables: &'a [Table], choice: &Choice) -> Selection<'a> {
     let mut selection = Selection::default();
     for table in tables.iter().filter(|t| choice.wants(&t.schema, &t.name)) {
         if let Some(root) = table.root {
+            // wanted or excluded, a root stands for its partitions
             let with_root = tables
                 .iter()
-                .any(|t| t.oid == root && choice.wants(&t.schema, &t.name));
+                .any(|t| t.oid == root && choice.takes(&t.schema, &t.name));
             if !with_root {
                 selection.obstacles.push((table, Obstacle::LonePartition));
             }
@@ -160,6 +165,8 @@ mod tests {
             names(&select(&tables, &choice(None, &[]))),
             ["public.events"]
         );
+        let without = select(&tables, &choice(None, &["public.events"]));
+        assert!(without.taken.is_empty() && without.obstacles.is_empty());
         let alone = select(&tables, &choice(Some(&["events_*"]), &[]));
         assert_eq!(alone.obstacles[0].1, Obstacle::LonePartition);
     }

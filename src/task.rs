@@ -301,16 +301,18 @@ pub fn finish(id: i64, flow: Option<Flow>) {
     );
 }
 
-/// Puts tasks back, to be tried again after a while.
+/// Puts tasks back, to be tried again after a while. A lost connection is no try of theirs.
 pub fn put_back(tasks: &[Task], failure: Option<&Failure>, wait_ms: u128) {
     spi::update(
         "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null, \
-                error = $2, not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond' \
+                error = $2, not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond', \
+                attempts = case when $4::bool then attempts - 1 else attempts end \
          where id = any ($1::int8[])",
         &[
             Some(&ids(tasks)),
             failure.map(Failure::line).as_deref(),
             Some(&wait_ms.to_string()),
+            Some(&failure.is_none_or(|f| f.disconnected).to_string()),
         ],
     );
 }
@@ -331,10 +333,20 @@ pub fn reclaim(subscription: i32) -> u64 {
     )
 }
 
+/// A person has acted: what failed is tried again at once.
+pub fn forgive(subscription: i32) {
+    spi::update(
+        "update decamp.task set not_before = null, attempts = 0 \
+         where subscription_id = $1::int4 and state = 'pending' and attempts > 0",
+        &[Some(&subscription.to_string())],
+    );
+}
+
 /// Puts back what this process has at hand.
 pub fn put_back_own() {
     spi::update(
-        "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null \
+        "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null, \
+                attempts = attempts - 1 \
          where state = 'running' and worker_pid = pg_catalog.pg_backend_pid()",
         &[],
     );
@@ -349,6 +361,16 @@ pub fn is_deferred(subscription: i32, oid: u32) -> bool {
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     )
     .is_empty()
+}
+
+/// How many workers have chunks at hand.
+pub fn copying(subscription: i32) -> i64 {
+    spi::read(
+        "select count(distinct worker_pid) as n from decamp.task \
+         where subscription_id = $1::int4 and state = 'running' and kind = 'chunk'",
+        &[Some(&subscription.to_string())],
+    )[0]
+    .int("n")
 }
 
 /// Tasks of a table that a worker has at hand.

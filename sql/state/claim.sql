@@ -7,7 +7,7 @@ with ready as materialized (
     select * from decamp.claimable c where c.subscription_id = $1::int4
 ),
 first as (
-    select o.id, o.kind, o.bytes, o.attempts
+    select o.id, ready.kind, ready.small
     from decamp.task o
     join ready using (id)
     where o.state = 'pending'
@@ -15,15 +15,19 @@ first as (
     limit 1
     for update of o skip locked
 ),
+-- up to 50 and 8 MB, and no more than this worker's share
+small as (
+    select r.id, sum(r.bytes) over (order by r.table_bytes desc, r.id) as bytes
+    from ready r
+    join first f on f.kind = r.kind and f.small and r.small and r.id <> f.id
+),
 more as (
     select o.id
     from decamp.task o
-    join ready using (id)
-    join first on ready.kind = first.kind
-    where first.kind in ('chunk', 'analyze') and first.attempts = 0 and first.bytes < 1048576
-      and o.state = 'pending' and o.id <> first.id and ready.attempts = 0 and ready.bytes < 1048576
-    order by ready.table_bytes desc, o.id
-    limit 49
+    join small using (id)
+    where o.state = 'pending' and small.bytes < 8388608
+    order by small.bytes, o.id
+    limit (select least(count(*) / (select s.workers from decamp.subscription s where s.id = $1::int4), 49) from small)
     for update of o skip locked
 ),
 load as (

@@ -10,6 +10,7 @@ use crate::pg::worker::{self, APPLY_CLASS, Kind};
 use crate::pg::{server, spi};
 use crate::relation;
 use crate::subscription::{self, State, Subscription};
+use crate::task;
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
@@ -80,6 +81,7 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
         subscription::forgive(*id);
     }
     subscription::go_back_for_tables(*id);
+    task::forgive(*id);
     if !subscription.enabled {
         spi::update(
             "update decamp.subscription set enabled = true, cut = false where id = $1::int4",

@@ -74,7 +74,7 @@ fn duration(interval: &Interval) -> Result<Duration, Failure> {
         })
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A worker that is being restarted is away for a moment.
 const PATIENCE_WITHOUT_WORKER: Duration = Duration::from_secs(15);
 

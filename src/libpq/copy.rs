@@ -54,6 +54,7 @@ pub fn pump(
         }
     }
     to.put(&block)?;
+    progress(flow)?;
     // not the count of rows that came: in binary format there is a header among them
     flow.rows = to.end_copy_in()?;
     Ok(flow)

@@ -61,12 +61,14 @@ pub fn run(
         });
     }
     let mut child = command.spawn().map_err(|e| broken("start", e))?;
+    let mut pause = Duration::from_millis(1);
     let status = loop {
         if let Some(status) = child.try_wait().map_err(|e| broken("wait for", e))? {
             break status;
         }
         liveness::tick();
-        latch::wait(Duration::from_millis(100));
+        latch::wait(pause);
+        pause = (pause * 3 / 2).min(Duration::from_millis(100));
     };
     let read = |path: &Path| -> Result<String, Failure> {
         let mut text = Vec::new();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::sides;
 use crate::capture::Names;
 use crate::catalog::{self, Snapshot};
+use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
@@ -35,8 +36,9 @@ pub fn live(id: i32) -> Result<(), Failure> {
     }
     let mut sides: Option<Sides> = None;
     let mut busy = Instant::now();
+    let mut outage = Outage::default();
     loop {
-        match next(id)? {
+        match next(id, sides.is_some())? {
             Next::Nothing => return Ok(()),
             Next::Later if busy.elapsed() > PATIENCE => return Ok(()),
             Next::Later => {
@@ -44,8 +46,18 @@ pub fn live(id: i32) -> Result<(), Failure> {
                 liveness::tick();
                 latch::wait(LOOK_EVERY);
             }
-            Next::Work(subscription, claim) => {
+            Next::Connect(subscription) => {
                 worker::set_title(&subscription.title("copy"));
+                match Sides::open(&subscription) {
+                    Ok(open) => {
+                        sides = Some(open);
+                        outage = Outage::default();
+                    }
+                    Err(failure) => outage.wait(&subscription, &failure)?,
+                }
+                busy = Instant::now();
+            }
+            Next::Work(subscription, claim) => {
                 if let Err(failure) = work(&subscription, &claim, &mut sides) {
                     // a failed COPY leaves connections in the middle of it
                     sides = None;
@@ -55,6 +67,74 @@ pub fn live(id: i32) -> Result<(), Failure> {
                 busy = Instant::now();
             }
         }
+    }
+}
+
+enum Next {
+    /// there is something to do, and we are not connected
+    Connect(Box<Subscription>),
+    Work(Box<Subscription>, Claim),
+    /// not now, but tables are still being copied
+    Later,
+    Nothing,
+}
+
+/// Nothing is claimed before we are connected: an outage is not the tasks' fault.
+fn next(id: i32, connected: bool) -> Result<Next, Failure> {
+    xact::run(|| {
+        let Some(subscription) = subscription::by_id_settled(id) else {
+            return Ok(Next::Nothing);
+        };
+        if !subscription.enabled || subscription.state == State::Errored {
+            return Ok(Next::Nothing);
+        }
+        let open = task::open(id);
+        if open.claimable > 0 {
+            if !connected {
+                return Ok(Next::Connect(Box::new(subscription)));
+            }
+            if let Some(claim) = task::claim(id) {
+                return Ok(Next::Work(Box::new(subscription), claim));
+            }
+        }
+        Ok(if open.copying {
+            Next::Later
+        } else {
+            Next::Nothing
+        })
+    })
+}
+
+/// Source or target cannot be reached. Whether that is something to stop for, the apply worker sees.
+#[derive(Default)]
+struct Outage {
+    tries: u32,
+}
+
+impl Outage {
+    fn wait(&mut self, subscription: &Subscription, failure: &Failure) -> Result<(), Failure> {
+        if self.tries == 0 {
+            xact::run(|| {
+                let message = format!("copy interrupted, trying again: {}", failure.line());
+                let hint = failure.hint.as_deref();
+                event::record(
+                    Severity::Warning,
+                    &subscription.name,
+                    "subscription",
+                    &message,
+                    hint,
+                );
+                Ok(())
+            })?;
+        }
+        activity::report(Some("waiting before the next try"));
+        let until = Instant::now() + Duration::from_millis(100 << self.tries.min(6));
+        self.tries += 1;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            liveness::tick();
+            latch::wait(left.min(Duration::from_secs(1)));
+        }
+        Ok(())
     }
 }
 
@@ -70,29 +150,6 @@ fn leave_if_cut(id: i32) {
     if cut.is_ok_and(|cut| cut) {
         server::exit(0);
     }
-}
-
-enum Next {
-    Work(Box<Subscription>, Claim),
-    /// not now, but tables are still being copied
-    Later,
-    Nothing,
-}
-
-fn next(id: i32) -> Result<Next, Failure> {
-    xact::run(|| {
-        let Some(subscription) = subscription::by_id_settled(id) else {
-            return Ok(Next::Nothing);
-        };
-        if !subscription.enabled || subscription.state == State::Errored {
-            return Ok(Next::Nothing);
-        }
-        Ok(match task::claim(id) {
-            Some(claim) => Next::Work(Box::new(subscription), claim),
-            None if task::open(id).copying => Next::Later,
-            None => Next::Nothing,
-        })
-    })
 }
 
 /// The other workers may have something to do now that they had to wait for.
@@ -120,6 +177,10 @@ struct Sides {
 impl Sides {
     fn open(subscription: &Subscription) -> Result<Self, Failure> {
         let (mut source, mut target) = sides::open(subscription, "copy")?;
+        if subscription.target.is_none() {
+            // a crash loses our own notes of what it loses there: they come later in the same log
+            target.batch("set synchronous_commit = off")?;
+        }
         let oids: Vec<u32> = xact::run(|| Ok(relation::of(subscription.id)))?
             .iter()
             .map(|r| r.oid)
@@ -139,10 +200,9 @@ fn work(
     claim: &Claim,
     sides: &mut Option<Sides>,
 ) -> Result<(), Failure> {
-    let connected = match sides {
-        Some(sides) => sides,
-        None => sides.insert(Sides::open(subscription)?),
-    };
+    let connected = sides
+        .as_mut()
+        .expect("nothing is claimed without connections");
     match claim.tasks[0].kind {
         Kind::Chunk => {
             if !rows::copy(subscription, &claim.tasks, connected)? {

@@ -83,6 +83,7 @@ const GROUP: usize = 50;
 fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failure> {
     let id = session.subscription.id;
     let mut backoff = Backoff::default();
+    let mut settled: Option<Vec<u32>> = None;
     loop {
         let open: Vec<Relation> = xact::run(|| Ok(relation::of(id)))?
             .into_iter()
@@ -90,6 +91,12 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
             .collect();
         if open.is_empty() {
             return Ok(());
+        }
+        let settled = settled.get_or_insert_with(|| open.iter().map(|r| r.oid).collect());
+        if let Some(back) = open.iter().find(|r| !settled.contains(&r.oid)) {
+            // it has not been compared with the target's yet
+            let message = format!("table {} tries again", back.shown());
+            return Err(Failure::new("57P01", message));
         }
         let mut waiting = None;
         for group in open.chunks(GROUP) {

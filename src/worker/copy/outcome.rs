@@ -16,6 +16,10 @@ pub fn failed(
     tasks: &[Task],
     failure: Failure,
 ) -> Result<(), Failure> {
+    if failure.disconnected {
+        // we connect before anything is claimed again
+        return put_back(subscription, tasks, &failure, 0);
+    }
     let [task] = tasks else {
         // each by itself the next time: then it is known which one it was
         return put_back(subscription, tasks, &failure, 0);

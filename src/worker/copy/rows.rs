@@ -9,7 +9,6 @@ use crate::duplicate;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Flow;
-use crate::pg::worker::{self, COPY_CLASS};
 use crate::pg::{activity, latch, liveness, settings, xact};
 use crate::relation;
 use crate::subscription::Subscription;
@@ -146,10 +145,10 @@ impl Watch {
         Ok(())
     }
 
-    /// The limit is for all workers of the subscription together.
+    /// The limit is for all workers of the subscription that have a chunk at hand, together.
     fn set_limit(&mut self) {
         let limit = settings::copy_rate_limit().map(|limit| {
-            let workers = xact::run(|| Ok(worker::pids(COPY_CLASS, self.subscription).len()))
+            let workers = xact::run(|| Ok(task::copying(self.subscription)))
                 .expect("reading never fails otherwise than by ERROR");
             limit / workers.max(1) as f64
         });

@@ -133,6 +133,21 @@ impl Pair {
         );
     }
 
+    /// Waits until the table has stopped with this SQLSTATE; checks that error or hint have these words.
+    pub fn assert_stopped(&self, table: &str, sqlstate: &str, words: &[&str]) -> Done {
+        self.poll_table(
+            table,
+            "state = 'errored' and error is not null and hint like '%repl_resume(''heroku'')%'",
+        );
+        let told = self.table(table, "error || ' HINT: ' || hint");
+        for word in words {
+            assert!(told.contains(word), "{word:?} is not in: {told}");
+        }
+        let state = format!("select error_sqlstate from decamp.relation where name = '{table}'");
+        assert_eq!(self.query(&state), sqlstate, "{told}");
+        Done::of(self, table)
+    }
+
     /// Makes a function `held(int)` on the target in which index builds wait until [`Self::release_builds`].
     pub fn hold_builds(&self) {
         File::create(self.gate()).expect("the server's directory can be written");

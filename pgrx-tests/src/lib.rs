@@ -19,6 +19,7 @@ pub mod scenario;
 pub mod schema;
 pub mod screen;
 pub mod server;
+pub mod sessions;
 pub mod source;
 pub mod wait;
 pub mod watchman;

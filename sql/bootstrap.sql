@@ -169,6 +169,7 @@ create table decamp.task (
     bytes_done        bigint not null default 0,
     part              double precision,
     attempts          int not null default 0,
+    cancelled         int not null default 0,
     worker_pid        int,
     worker_since      timestamptz,
     target_pid        int,
@@ -202,6 +203,7 @@ comment on column decamp.task.other_oid is 'the other table of a foreign key, if
 comment on column decamp.task.bytes is 'size of the piece on the source''s disk';
 comment on column decamp.task.bytes_done is 'bytes sent to the target so far';
 comment on column decamp.task.part is 'how far an index build is, 0 to 1';
+comment on column decamp.task.cancelled is 'how often somebody cancelled its statement';
 comment on column decamp.task.worker_since is 'backend start of the claiming worker: tells a reused process id';
 comment on column decamp.task.target_pid is 'the worker''s session on the target';
 comment on column decamp.task.not_before is 'earliest moment of the next try';

@@ -46,6 +46,11 @@ with running as (
     from decamp.task t
     where t.state <> 'done' and t.kind in ('foreign key', 'validation')
     group by t.subscription_id
+), waiting as (
+    select distinct on (t.subscription_id) t.subscription_id, t.error
+    from decamp.task t
+    where t.state = 'pending' and t.error is not null and t.attempts > 0 and t.not_before > pg_catalog.clock_timestamp() - interval '5 seconds'
+    order by t.subscription_id, t.not_before desc
 ), rel as (
     select r.subscription_id, count(*) as tables,
            count(*) filter (where r.state = 'ready') as ready,
@@ -67,7 +72,7 @@ with running as (
            coalesce(c.copied, 0)::int8 as bytes_copied,
            greatest(rel.rows, c.rows, 0)::int8 as rows_total,
            coalesce(c.rows, 0)::int8 as rows_copied,
-           build.names as building,
+           build.names as building, waiting.error as waiting,
            coalesce(missing.keys, 0) as missing_keys,
            coalesce(missing.validations, 0) as missing_validations,
            case
@@ -82,6 +87,7 @@ with running as (
     left join running w on w.subscription_id = s.id
     left join copy c on c.subscription_id = s.id
     left join build on build.subscription_id = s.id
+    left join waiting on waiting.subscription_id = s.id
     left join missing on missing.subscription_id = s.id
     left join rel on rel.subscription_id = s.id
 ), judged as (
@@ -107,7 +113,7 @@ with running as (
                f.now - f.heartbeat_at > interval '30 seconds'
                or (f.state = 'streaming' and f.tables_errored = 0 and f.now - f.complete_at > interval '30 seconds'
                    and f.now - greatest(f.last_batch_at, f.state_since) > interval '30 seconds')
-               or (f.state = 'catchup' and f.backlog > 0
+               or (f.state = 'catchup' and f.backlog > 0 and f.tables_errored = 0
                    and f.now - greatest(f.last_batch_at, f.state_since) > interval '30 seconds')
            ) as stalled
     from fact f
@@ -130,7 +136,7 @@ select j.name,
             then round(j.apply_rate::numeric, 1) else 0 end as apply_rate,
        j.last_batch_at,
        j.running::int as workers,
-       coalesce(j.error, j.table_error,
+       coalesce(j.error, j.table_error, j.waiting,
                 case when j.orphaned then 'no worker is running' end) as error,
        coalesce(case when j.error is not null then j.hint end, j.table_hint,
                 case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end,
@@ -138,7 +144,7 @@ select j.name,
                     'SELECT pid, application_name, wait_event, pg_blocking_pids(pid) FROM pg_stat_activity'
                     ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end) as hint,
        case
-           when j.shown = 'errored' and j.error_sqlstate = 'XX001' then
+           when j.shown = 'errored' and j.error_sqlstate = 'DC001' then
                'Stopped: ' || j.error || '. ' || j.hint
            when j.shown = 'errored' then
                'Stopped: ' || coalesce(j.error, 'unknown error') || '. Nothing is lost: changes keep being collected'
@@ -171,6 +177,7 @@ select j.name,
                                  ' at ' || pg_catalog.pg_size_pretty(nullif(round(j.copy_rate), 0)::int8) || '/s',
                                  ', about ' || date_trunc('second', j.eta) || ' left',
                                  '; building ' || j.building)
+               || coalesce(pg_catalog.format(' A piece is tried again, nothing is lost: %s.', j.waiting), '')
            when j.state = 'catchup' then
                pg_catalog.format('Replaying what changed during the copy: %s deltas to go, %s of %s tables ready.',
                                  coalesce(j.backlog, 0), j.ready, j.tables_total)

@@ -131,10 +131,19 @@ pub fn lock_origin(source: &mut Connection, uuid: &str) -> Result<(), Failure> {
         .hint("Goes on by itself when the other session ends; see pg_stat_activity on the source for application_name pg_decamp."))
 }
 
-/// The failure of a table, or of a whole subscription, whose capture is not complete.
+/// The failure of a whole subscription whose capture is not complete.
 pub fn missed(what: &str, subscription: &str) -> Failure {
     Failure::new(MISSED, format!("{what}: changes were missed")).hint(format!(
         "The target can no longer be brought up to date. SELECT repl_stop('{subscription}'), empty the target's tables \
          and start again."
+    ))
+}
+
+/// The failure of a table whose capture is not complete.
+pub fn missed_table(what: &str, subscription: &str, table: &str) -> Failure {
+    Failure::new(MISSED, format!("{what}: changes were missed")).hint(format!(
+        "Only a new copy of the table brings it up to date: SELECT repl_resync({}, {});",
+        literal(subscription),
+        literal(table)
     ))
 }

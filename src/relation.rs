@@ -87,6 +87,11 @@ impl Relation {
         table::shown(&self.schema, &self.name)
     }
 
+    /// Its copy is to be planned.
+    pub fn awaits_copy(&self) -> bool {
+        self.state == State::Copying && !self.planned
+    }
+
     /// Capture is on the source, as far as the tables here know.
     pub fn is_captured(&self) -> bool {
         self.state != State::Init && self.errored_from != Some(State::Init)
@@ -213,18 +218,14 @@ pub fn restart(subscription: i32, oid: u32) {
     );
 }
 
-/// The table is to be copied anew, whatever state it is in; one whose changes were missed is to be captured anew first.
+/// The table is to be copied anew, whatever state it is in.
 pub fn copy_again(subscription: i32, oid: u32) {
     spi::update(
         "update decamp.relation \
-         set state = case when error_sqlstate = $3 then 'init' else 'copying' end, errored_from = null, error = null, \
-             error_sqlstate = null, hint = null, planned = false, deferred = false, restarts = restarts + 1 \
+         set state = 'copying', errored_from = null, error = null, error_sqlstate = null, hint = null, planned = false, \
+             deferred = false, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid",
-        &[
-            Some(&subscription.to_string()),
-            Some(&oid.to_string()),
-            Some(MISSED),
-        ],
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
     );
 }
 

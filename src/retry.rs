@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// SQLSTATE of the one failure after which the target can no longer be brought up to date: changes on the source were not
-/// captured (data_corrupted).
-pub const MISSED: &str = "XX001";
+/// SQLSTATE of the one failure after which replay can no longer bring the target up to date: changes on the source were not
+/// captured. Of our own, so that no server's error is taken for it.
+pub const MISSED: &str = "DC001";
 
 /// What the apply worker does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +36,21 @@ pub fn verdict(failure: &Failure) -> Verdict {
         "25" if state == "25P03" || state == "25006" => Verdict::Retry,
         "55" if state == "55P03" => Verdict::Retry,
         "22" | "23" | "42" | "0A" | "21" | "44" | "54" | "P0" | "25" => Verdict::Quarantine,
-        "XX" => Verdict::Quarantine,
+        "XX" | "DC" => Verdict::Quarantine,
         _ => Verdict::Stop,
     }
 }
 
 /// What a copy worker does about a task that failed: as above, but what does not pass by waiting alone must not be tried for
-/// ever. 53100 is a full disk; 57014 somebody who cancels our statements, the provider perhaps.
-pub fn copy_verdict(failure: &Failure, attempts: i64) -> Verdict {
-    const MOST_CANCELLED: i64 = 3;
+/// ever. 53100 is a full disk, 53400 a limit of the server's configuration (temp_file_limit); 57014 somebody who cancels our statements, the provider perhaps.
+///
+/// `cancelled`: how often that happened to it before.
+pub fn copy_verdict(failure: &Failure, cancelled: i64) -> Verdict {
+    const MOST_CANCELLED: i64 = 2;
     match failure.sqlstate.as_str() {
         _ if failure.disconnected => Verdict::Retry,
-        "53100" => Verdict::Quarantine,
-        "57014" if attempts >= MOST_CANCELLED => Verdict::Quarantine,
+        "53100" | "53400" => Verdict::Quarantine,
+        "57014" if cancelled >= MOST_CANCELLED => Verdict::Quarantine,
         _ => verdict(failure),
     }
 }
@@ -134,10 +136,10 @@ mod tests {
     #[test]
     fn a_copy_gives_up_where_waiting_does_not_help() {
         let full = Failure::new("53100", "disk full");
-        assert_eq!(copy_verdict(&full, 1), Verdict::Quarantine);
+        assert_eq!(copy_verdict(&full, 0), Verdict::Quarantine);
         let cancelled = Failure::new("57014", "canceling statement");
-        assert_eq!(copy_verdict(&cancelled, 1), Verdict::Retry);
-        assert_eq!(copy_verdict(&cancelled, 3), Verdict::Quarantine);
+        assert_eq!(copy_verdict(&cancelled, 0), Verdict::Retry);
+        assert_eq!(copy_verdict(&cancelled, 2), Verdict::Quarantine);
         let gone = Failure::lost(Origin::Source, "gone");
         assert_eq!(copy_verdict(&gone, 99), Verdict::Retry);
     }

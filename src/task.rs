@@ -87,6 +87,8 @@ pub struct Task {
     pub condition: Option<String>,
     pub statements: Vec<String>,
     pub attempts: i64,
+    /// how often somebody cancelled its statement before
+    pub cancelled: i64,
 }
 
 /// Claimed for this process: all of one kind.
@@ -122,6 +124,7 @@ fn read(row: &Row) -> Task {
         condition: row.opt("condition").map(str::to_owned),
         statements: statements(row),
         attempts: row.int("attempts"),
+        cancelled: row.int("cancelled"),
     }
 }
 
@@ -228,10 +231,11 @@ pub fn set_open(subscription: i32, oid: u32, kind: Kind, open: bool) {
     );
 }
 
-/// Forgets what has been built again; it is about to be taken off once more.
+/// Forgets what has been built again; it is about to be taken off once more. Not how duplicates are removed: that is known
+/// only as long as the key is there.
 pub fn forget_built(subscription: i32, oid: u32) {
     spi::update(
-        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 1 and state = 'done'",
+        "delete from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 2 and state = 'done'",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     );
 }
@@ -301,18 +305,19 @@ pub fn finish(id: i64, flow: Option<Flow>) {
     );
 }
 
-/// Puts tasks back, to be tried again after a while. A lost connection is no try of theirs.
+/// Puts tasks back, to be tried again after a while, or, without a failure, because they were not tried.
 pub fn put_back(tasks: &[Task], failure: Option<&Failure>, wait_ms: u128) {
     spi::update(
         "update decamp.task set state = 'pending', worker_pid = null, worker_since = null, target_pid = null, part = null, \
                 error = $2, not_before = pg_catalog.clock_timestamp() + $3::int8 * interval '1 millisecond', \
-                attempts = case when $4::bool then attempts - 1 else attempts end \
+                attempts = attempts - case when $2 is null then 1 else 0 end, \
+                cancelled = cancelled + case when $4 = '57014' then 1 else 0 end \
          where id = any ($1::int8[])",
         &[
             Some(&ids(tasks)),
             failure.map(Failure::line).as_deref(),
             Some(&wait_ms.to_string()),
-            Some(&failure.is_none_or(|f| f.disconnected).to_string()),
+            failure.map(|f| f.sqlstate.as_str()),
         ],
     );
 }
@@ -336,7 +341,7 @@ pub fn reclaim(subscription: i32) -> u64 {
 /// A person has acted: what failed is tried again at once.
 pub fn forgive(subscription: i32) {
     spi::update(
-        "update decamp.task set not_before = null, attempts = 0 \
+        "update decamp.task set not_before = null, attempts = 0, cancelled = 0 \
          where subscription_id = $1::int4 and state = 'pending' and attempts > 0",
         &[Some(&subscription.to_string())],
     );
@@ -408,7 +413,7 @@ pub fn open_builds(subscription: i32) -> Vec<Task> {
     spi::read(
         "select t.id, t.source_oid::int8 as source_oid, t.kind, t.name, null::int8 as member, null as member_name, \
                 null::int8 as filenode, null as condition, pg_catalog.array_to_json(t.statements)::text as statements, \
-                t.attempts \
+                t.attempts, t.cancelled \
          from decamp.task t where t.subscription_id = $1::int4 and t.state <> 'done' and t.phase in (3, 4, 6, 7) \
          order by t.phase, t.source_oid, t.id",
         &[Some(&subscription.to_string())],

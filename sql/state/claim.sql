@@ -1,7 +1,7 @@
 -- Claims what a copy worker is to do next: one task, or several small ones of the same kind, which then go together.
 -- $1: the subscription.
 -- The largest tables come first; a task that failed before goes alone.
--- Returns id, source_oid, kind, name, member, member_name, filenode, condition, statements (JSON), attempts, spare
+-- Returns id, source_oid, kind, name, member, member_name, filenode, condition, statements (JSON), attempts, cancelled, spare
 -- (how many workers have nothing to do now).
 with ready as materialized (
     select * from decamp.claimable c where c.subscription_id = $1::int4
@@ -45,4 +45,4 @@ from load
 where t.id in (select id from first union all select id from more)
 returning t.id, t.source_oid::int8 as source_oid, t.kind, t.name, t.member::int8 as member, t.member_name,
           t.filenode::int8 as filenode, t.condition, pg_catalog.array_to_json(t.statements)::text as statements, t.attempts,
-          load.spare
+          t.cancelled, load.spare

@@ -13,6 +13,7 @@ pub struct LargestRow {
     pub columns: String,
     /// its values
     pub key: String,
+    pub bytes: i64,
     /// for people
     pub size: String,
 }
@@ -57,6 +58,7 @@ pub fn largest_row(source: &mut Connection, chunk: &Task) -> Result<Option<Large
     Ok(rows.first().map(|row| LargestRow {
         columns: columns.join(", "),
         key: row.string("key"),
+        bytes: row.int("bytes"),
         size: row.string("size"),
     }))
 }

@@ -1,5 +1,6 @@
 //! The apply worker's loop, from the first chunk on: copy workers, replay, sequences, capture, status.
 
+mod anew;
 mod copying;
 mod plan;
 mod progress;
@@ -45,6 +46,8 @@ struct Cycle<'a> {
     choice: Choice,
     sequences: Sequences,
     watch: Watch,
+    /// tables locked by somebody, whose copy is begun anew later
+    postponed: Vec<(u32, Instant)>,
     recovered: bool,
 }
 
@@ -128,6 +131,7 @@ impl<'a> Cycle<'a> {
             choice,
             sequences: Sequences::default(),
             watch: Watch::default(),
+            postponed: Vec::new(),
             recovered: false,
         };
         cycle.deliver_rewritten()?;

@@ -24,14 +24,15 @@ pub fn take_off(
     wanted: &[&Relation],
     source: &[Table],
 ) -> Result<(), Failure> {
-    let wanted: Vec<&Relation> = wanted.iter().copied().filter(|r| !r.deferred).collect();
+    let mut wanted: Vec<Relation> = wanted.iter().map(|r| (*r).clone()).collect();
+    wanted.retain(|r| !r.deferred);
     if wanted.is_empty() {
         return Ok(());
     }
     let id = session.subscription.id;
+    measure(session, &mut wanted)?;
     let large: Vec<&Relation> = wanted
         .iter()
-        .copied()
         .filter(|r| r.bytes >= WORTH_DEFERRING)
         .collect();
     if !large.is_empty() {
@@ -45,7 +46,8 @@ pub fn take_off(
         };
         let mut deferred = deferral::read(&mut session.target, &oids)?;
         deferred.retain(|d| is_large(d.table) || d.other.is_some_and(is_large));
-        note(id, &tables, &deferred, source)?;
+        note(id, &tables, &deferred)?;
+        note_duplicates(id, &tables, &large, source)?;
         let kept = deferral::take_off(&mut session.target, &deferred)?;
         xact::run(|| {
             for kept in &kept {
@@ -74,6 +76,15 @@ pub fn take_off(
     })
 }
 
+/// What is copied anew may have grown since.
+fn measure(session: &mut Session, relations: &mut [Relation]) -> Result<(), Failure> {
+    for relation in relations.iter_mut().filter(|r| r.restarts > 0) {
+        let members = chunk::members(&mut session.source, &[relation.oid])?;
+        relation.bytes = members.iter().map(|m| m.bytes).sum();
+    }
+    Ok(())
+}
+
 /// The target's table for each of the subscription's.
 fn counterparts(
     session: &mut Session,
@@ -97,12 +108,7 @@ fn relation_of(tables: &[(u32, Table)], target_oid: u32) -> Option<u32> {
 }
 
 /// Writes down what is about to be dropped. What is noted already, by one that died before or after dropping it, stays.
-fn note(
-    id: i32,
-    tables: &[(u32, Table)],
-    deferred: &[Deferred],
-    source: &[Table],
-) -> Result<(), Failure> {
+fn note(id: i32, tables: &[(u32, Table)], deferred: &[Deferred]) -> Result<(), Failure> {
     let mut sorted: Vec<&Deferred> = deferred.iter().collect();
     // constraints in their order; of indexes the heaviest first
     sorted.sort_by_key(|d| match d.kind {
@@ -116,7 +122,7 @@ fn note(
             };
             // should the extension be dropped now, it is told here alone
             report::log(&format!(
-                "{} {} is taken off for the copy, to be built after it: {};",
+                "{} {} is taken off for the copy, to be built after it: begin; {}; commit;",
                 one.kind.as_str(),
                 one.name,
                 one.builds.join("; ")
@@ -133,14 +139,28 @@ fn note(
                 },
             );
         }
+        Ok(())
+    })
+}
+
+/// How rows copied twice are to be removed from tables that are about to lose their key. What is noted already stays if the
+/// key is off.
+fn note_duplicates(
+    id: i32,
+    tables: &[(u32, Table)],
+    wanted: &[&Relation],
+    source: &[Table],
+) -> Result<(), Failure> {
+    xact::run(|| {
         for (oid, target) in tables {
-            let unkeyed = !deferred.iter().any(|d| d.table == target.oid);
-            let Some(source) = source.iter().find(|t| t.oid == *oid) else {
+            let source = source.iter().find(|t| t.oid == *oid);
+            let (Some(source), true) = (source, wanted.iter().any(|r| r.oid == *oid)) else {
                 continue;
             };
-            if unkeyed || source.key.is_empty() {
+            if source.key.is_empty() || target.key.is_empty() {
                 continue;
             }
+            task::forget(id, *oid, task::Kind::Duplicates);
             task::insert(
                 id,
                 &task::New {

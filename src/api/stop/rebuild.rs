@@ -84,7 +84,7 @@ fn run(subscription: &Subscription, task: &Task, target: &mut Connection) -> Res
 fn tell(subscription: &Subscription, task: &Task, reason: &str) {
     let name = task.name.as_deref().unwrap_or_default();
     let kind = task.kind.as_str();
-    let sql = format!("{};", task.statements.join("; "));
+    let sql = format!("begin; {}; commit;", task.statements.join("; "));
     report::notice(&format!(
         "{kind} {name} is missing on the target ({reason}); to make it: {sql}"
     ));

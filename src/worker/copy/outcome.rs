@@ -16,10 +16,6 @@ pub fn failed(
     tasks: &[Task],
     failure: Failure,
 ) -> Result<(), Failure> {
-    if failure.disconnected {
-        // we connect before anything is claimed again
-        return put_back(subscription, tasks, &failure, 0);
-    }
     let [task] = tasks else {
         // each by itself the next time: then it is known which one it was
         return put_back(subscription, tasks, &failure, 0);
@@ -33,7 +29,7 @@ pub fn failed(
     if matches!(task.kind, Kind::ForeignKey | Kind::Validation) {
         return postpone(subscription, task, &failure);
     }
-    match copy_verdict(&failure, task.attempts) {
+    match copy_verdict(&failure, task.cancelled) {
         Verdict::Retry => {
             let wait = 100u128 << (2 * task.attempts.clamp(1, 5) - 2);
             put_back(subscription, tasks, &failure, wait)
@@ -54,10 +50,14 @@ fn put_back(
     xact::run(|| {
         task::put_back(tasks, Some(failure), wait);
         let message = format!("copy interrupted, trying again: {}", failure.line());
+        let subject = match tasks {
+            [task] => shown(subscription, task),
+            _ => "small tables".to_owned(),
+        };
         event::record(
             Severity::Warning,
             &subscription.name,
-            &shown(subscription, &tasks[0]),
+            &subject,
             &message,
             failure.hint.as_deref(),
         );
@@ -123,6 +123,7 @@ fn is_gone(subscription: &Subscription, task: &Task, failure: &Failure) -> Resul
 /// A row that is too large for the protocol is named. XX000 and 54000 are what servers say to an allocation of more than a
 /// gigabyte (`utils/mmgr`, `common/stringinfo.c`).
 fn with_row(subscription: &Subscription, task: &Task, failure: Failure) -> Failure {
+    const LARGE: i64 = 256 << 20;
     let too_large = matches!(failure.sqlstate.as_str(), "XX000" | "54000" | "53200");
     if task.kind != Kind::Chunk || !too_large {
         return failure;
@@ -131,7 +132,7 @@ fn with_row(subscription: &Subscription, task: &Task, failure: Failure) -> Failu
         return failure;
     };
     match chunk::largest_row(&mut source, task) {
-        Ok(Some(row)) => failure.during(format_args!(
+        Ok(Some(row)) if row.bytes >= LARGE => failure.during(format_args!(
             "sending its largest row, {} = {}, about {}",
             row.columns, row.key, row.size
         ))

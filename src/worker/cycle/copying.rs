@@ -1,4 +1,4 @@
-//! While tables are being copied: copy workers started, tables moved on, copies begun anew.
+//! While tables are being copied: copy workers started, tables moved on.
 
 use super::Cycle;
 use crate::event::{self, Severity};
@@ -9,7 +9,7 @@ use crate::row::Row;
 use crate::subscription::State;
 use crate::table::shown;
 use crate::task;
-use crate::worker::{copying, preparation};
+use crate::worker::copying;
 
 impl Cycle<'_> {
     /// Starts copy workers while there is work for them; moves tables and the subscription on when it is done.
@@ -57,36 +57,6 @@ impl Cycle<'_> {
             );
             Ok(())
         })?;
-        Ok(())
-    }
-
-    /// Tables whose copy is to begin anew, once no worker has anything of theirs at hand.
-    fn begin_anew(&mut self) -> Result<(), Trouble> {
-        let id = self.id();
-        let waiting: Vec<Relation> = self
-            .relations
-            .iter()
-            .filter(|r| r.state == relation::State::Copying && !r.planned)
-            .cloned()
-            .collect();
-        for relation in waiting {
-            let settled = xact::run(|| {
-                let settled = task::running(id, relation.oid) == 0;
-                if settled && !relation.deferred {
-                    task::forget_built(id, relation.oid);
-                }
-                Ok(settled)
-            })?;
-            if !settled {
-                continue;
-            }
-            let prepared = preparation::take_off(self.session, &[&relation], &self.source.tables)
-                .and_then(|()| preparation::cut(self.session, &[&relation], &self.source.tables));
-            prepared.map_err(|failure| Trouble {
-                failure,
-                table: Some(relation.oid),
-            })?;
-        }
         Ok(())
     }
 }

@@ -54,7 +54,7 @@ impl Cycle<'_> {
     fn watched(&self) -> impl Iterator<Item = &Relation> {
         self.relations
             .iter()
-            .filter(|r| r.is_captured() && r.state != relation::State::Errored)
+            .filter(|r| r.is_captured() && r.state != relation::State::Errored && !r.awaits_copy())
     }
 
     fn look_at_tables(&mut self) -> Result<(), Trouble> {
@@ -65,9 +65,13 @@ impl Cycle<'_> {
         match self.watch.broken.first() {
             None => Ok(()),
             Some(oid) => Err(Trouble {
-                failure: capture::missed(
+                failure: capture::missed_table(
                     "capture triggers on the source are dropped or disabled",
                     &session.subscription.name,
+                    &self
+                        .source
+                        .table(*oid)
+                        .map_or_else(|_| oid.to_string(), Table::shown),
                 ),
                 table: Some(*oid),
             }),

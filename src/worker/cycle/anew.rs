@@ -1,0 +1,98 @@
+//! Tables that are copied anew while the others go on.
+
+use std::time::{Duration, Instant};
+
+use super::Cycle;
+use crate::capture;
+use crate::catalog;
+use crate::event::{self, Severity};
+use crate::failure::{Failure, Origin};
+use crate::pg::xact;
+use crate::relation::{self, Relation};
+use crate::replay::Trouble;
+use crate::task;
+use crate::worker::preparation;
+
+/// After a lock that was not to be had, the others get this long before it is tried again.
+const LET_GO_ON: Duration = Duration::from_secs(10);
+
+impl Cycle<'_> {
+    /// Plans the copy of those that wait for it, once no worker has anything of theirs at hand.
+    pub(super) fn begin_anew(&mut self) -> Result<(), Trouble> {
+        let id = self.id();
+        self.postponed.retain(|(_, until)| *until > Instant::now());
+        let waiting: Vec<Relation> = self
+            .relations
+            .iter()
+            .filter(|r| r.awaits_copy() && !self.postponed.iter().any(|(oid, _)| *oid == r.oid))
+            .cloned()
+            .collect();
+        for relation in waiting {
+            let settled = xact::run(|| {
+                let settled = task::running(id, relation.oid) == 0;
+                if settled && !relation.deferred {
+                    task::forget_built(id, relation.oid);
+                }
+                Ok(settled)
+            })?;
+            if !settled {
+                continue;
+            }
+            match self.begin_anew_one(&relation) {
+                Ok(()) => {}
+                Err(failure) if is_locked(&failure) => self.postpone(&relation, &failure)?,
+                Err(failure) => {
+                    return Err(Trouble {
+                        failure,
+                        table: Some(relation.oid),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_anew_one(&mut self, relation: &Relation) -> Result<(), Failure> {
+        let id = self.id();
+        let session = &mut *self.session;
+        let broken = capture::watch(&mut session.source, &session.names, &[relation.oid])?.broken;
+        if !broken.is_empty() {
+            let table = self.source.table(relation.oid)?;
+            let partitions = capture::install(&mut session.source, &session.names, table)?;
+            let prints = catalog::fingerprints(&mut session.source, &[relation.oid])?;
+            xact::run(|| {
+                for partition in &partitions {
+                    relation::add_partition(id, relation.oid, partition);
+                }
+                if let Some(print) = prints.get(&relation.oid) {
+                    relation::set_fingerprint(id, relation.oid, print);
+                }
+                Ok(())
+            })?;
+        }
+        preparation::take_off(session, &[relation], &self.source.tables)?;
+        preparation::cut(session, &[relation], &self.source.tables)
+    }
+
+    fn postpone(&mut self, relation: &Relation, failure: &Failure) -> Result<(), Failure> {
+        self.postponed
+            .push((relation.oid, Instant::now() + LET_GO_ON));
+        xact::run(|| {
+            let message = format!("waits for a lock, other tables go on: {}", failure.line());
+            event::record(
+                Severity::Warning,
+                &self.session.subscription.name,
+                &relation.shown(),
+                &message,
+                None,
+            );
+            Ok(())
+        })
+    }
+}
+
+fn is_locked(failure: &Failure) -> bool {
+    failure.origin == Origin::Source
+        && !failure.disconnected
+        && matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
+}

@@ -53,7 +53,7 @@ fn copy_told_as_it_goes() {
         assert_eq!(now[1], now[3], "the tables' rows are the subscription's");
         last.copy_from_slice(&now[..4]);
         latest = now;
-        latest[0] > latest[4] / 2.0
+        latest[0] > latest[4] / 2.0 && !pair.status("eta").is_empty()
     });
     assert!(steps > 5, "chunk by chunk: {steps}");
     assert_eq!(latest[5], 54000.0, "rows in all");
@@ -134,7 +134,7 @@ fn assert_report(pair: &Pair) {
             "{rows:?}"
         );
     }
-    assert!(column(0, 7) > 0.5, "the build that was held up: {rows:?}");
+    assert!(column(0, 7) > 0.0, "{rows:?}");
     assert!(column(2, 8) >= column(0, 8), "{rows:?}");
     assert!(rows[0][10].contains("MB"));
 }
@@ -151,14 +151,29 @@ fn copy_told_what_it_waits_for() {
     let mut lock = pair.source.connect_as_app();
     lock.batch_execute("begin; lock table held_up in access exclusive mode")
         .expect("the chunk at hand ends soon");
-    pair.poll_status("summary ~* 'lock' or error ~* 'lock'");
+    pair.poll_status("summary like '%lock%held_up%' and error like '%lock%held_up%'");
     assert_eq!(
         pair.table("held_up", "state"),
         "copying",
         "that is no reason to stop"
     );
-    let told = pair.query("select concat_ws(' ', s.summary, s.error, s.hint) from repl_status s");
-    assert!(told.contains("held_up"), "which table: {told}");
+    let told: Vec<String> = (0..20)
+        .map(|_| {
+            wait::pause(Duration::from_millis(100));
+            pair.status("summary")
+        })
+        .filter(|summary| !summary.contains("lock"))
+        .collect();
+    assert!(told.len() < 5, "told all the time, but: {told:?}");
+    pair.poll("select max(attempts) >= 4 from decamp.task");
+    let often = "select count(*) <= (select count(*) from decamp.task where error is not null) \
+                 from repl_events where message like '%lock%'";
+    assert_eq!(
+        pair.query(often),
+        "t",
+        "once for each piece\n{}",
+        pair.tell()
+    );
     lock.batch_execute("rollback").expect("the lock goes");
     pair.limit_copy(0);
     pair.sql("SELECT repl_resume('heroku')");

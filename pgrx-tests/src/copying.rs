@@ -17,9 +17,9 @@ pub fn table(name: &str, megabytes: u32) -> String {
     )
 }
 
-/// A pair whose chunks are of up to two megabytes.
+/// A pair whose chunks are of up to one megabyte.
 pub fn chunked() -> PairBuilder {
-    Pair::builder().target_conf("pg_decamp.chunk_size = '2MB'")
+    Pair::builder().target_conf("pg_decamp.chunk_size = '1MB'")
 }
 
 /// Inserts, updates and deletes in tables made by [`table`], through restarts.

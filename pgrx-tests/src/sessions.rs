@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::source::{DATABASE, Source};
 use crate::wait;
 
-const SQL: &str = "select pid, xact_start::text, backend_xmin is not null, \
+const SQL: &str = "select pid, xact_start::text, backend_xmin is not null and application_name not like '% import', \
         extract(epoch from clock_timestamp() - xact_start)::float8 \
     from pg_stat_activity where application_name like 'pg_decamp %'";
 
@@ -18,7 +18,7 @@ const SQL: &str = "select pid, xact_start::text, backend_xmin is not null, \
 pub struct Seen {
     /// sessions at a time
     pub most: usize,
-    /// seconds that each transaction with a snapshot has been seen to last
+    /// seconds that each transaction with a snapshot has been seen to last; without the schema's import
     pub snapshots: Vec<f64>,
     pub samples: u32,
 }

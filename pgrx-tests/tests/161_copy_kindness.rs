@@ -7,6 +7,7 @@ use decamp_tests::copying::{busy, chunked, table};
 use decamp_tests::observe::SOON;
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::sessions::Watch;
+use decamp_tests::source::DATABASE;
 use decamp_tests::{Pair, wait};
 
 /// Each chunk has a snapshot of its own, which ends with it. Chunks larger than what fits into the buffers on the way, else
@@ -51,6 +52,33 @@ fn copy_keeps_no_snapshot() {
     assert!(seen.most <= WORKERS + 1, "{} connections", seen.most);
     assert!(seen.most > 1);
     load.stop(&pair.source);
+    pair.assert_migrated();
+}
+
+/// Fewer workers than before are fewer connections, not only from the next migration on; more are more.
+#[test]
+fn copy_with_fewer_workers() {
+    let pair = chunked()
+        .target_conf("pg_decamp.copy_rate_limit = '8MB'")
+        .start();
+    pair.source.app(&table("large", 60));
+    pair.migrate("workers => 4");
+    pair.poll("select count(distinct worker_pid) = 4 from decamp.task where state = 'running'");
+    pair.query("SELECT repl_alter('heroku', workers => 1)");
+    let sessions =
+        "select count(*) = 2 from pg_stat_activity where application_name like 'pg_decamp%'";
+    pair.source
+        .poll_until(DATABASE, sessions, Duration::from_secs(5));
+    pair.poll_status("workers = 2");
+    pair.query("SELECT repl_alter('heroku', workers => 3)");
+    pair.poll("select count(distinct worker_pid) = 3 from decamp.task where state = 'running'");
+    assert_eq!(
+        pair.tasks("large", "max(attempts)"),
+        1,
+        "nothing is interrupted for it"
+    );
+    pair.limit_copy(0);
+    pair.wait_for("streaming", SOON);
     pair.assert_migrated();
 }
 

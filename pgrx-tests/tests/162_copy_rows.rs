@@ -56,10 +56,10 @@ fn rows_of_great_size() {
 fn rows_beyond_the_protocol() {
     let pair = chunked().start();
     pair.source.app(
-        "create table huge (name text, id int, a text, b text, primary key (name, id)); \
-         insert into huge select 'it''s ' || i, i, repeat(md5(i::text), 30), 'x' from generate_series(1, 6000) as i; \
+        "create table huge (name text, id int, a text, b json, primary key (name, id)); \
+         insert into huge select 'it''s ' || i, i, repeat(md5(i::text), 30), '1' from generate_series(1, 6000) as i; \
          update huge set a = repeat('x', 600 * 1024 * 1024) where id = 4711; \
-         update huge set b = repeat('y', 600 * 1024 * 1024) where id = 4711; \
+         update huge set b = repeat('9', 600 * 1024 * 1024)::json where id = 4711; \
          analyze huge; create table fine (id int primary key, value text); insert into fine values (1, 'x')",
     );
     let watch = Watch::copy_workers(&pair);
@@ -88,7 +88,7 @@ fn rows_beyond_the_protocol() {
     assert!(done.count() > 0);
 
     pair.source
-        .app("update huge set b = 'y', a = 'x' where id = 4711");
+        .app("update huge set b = '2', a = 'x' where id = 4711");
     pair.query("SELECT repl_resume('heroku')");
     pair.wait_for("streaming", MINUTE);
     done.assert_kept(&pair);

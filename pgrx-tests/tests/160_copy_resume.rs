@@ -152,6 +152,32 @@ fn copy_outage_costs_the_chunks_at_hand() {
     pair.assert_migrated();
 }
 
+/// Workers that are in the middle of it go over to where the source is now, without an interruption.
+#[test]
+fn copy_goes_over_to_another_address() {
+    let pair = chunked()
+        .proxy()
+        .target_conf("pg_decamp.copy_rate_limit = '6MB'")
+        .start();
+    pair.source.app(&table("late", 40));
+    pair.migrate("workers => 2");
+    pair.poll_half_way("late", 3);
+    let done = Done::of(&pair, "late").count();
+    pair.query(&format!(
+        "SELECT repl_alter('heroku', source => '{}')",
+        pair.source.uri()
+    ));
+    // two chunks each later nobody is at the old address any more
+    pair.poll_half_way("late", done + 6);
+    pair.proxy().cut();
+    pair.poll_half_way("late", done + 12);
+    let interrupted = "select count(*) from repl_events where message like '%interrupted%'";
+    assert_eq!(pair.query(interrupted), "0", "{}", pair.tell());
+    pair.limit_copy(0);
+    pair.wait_for("streaming", SOON);
+    pair.assert_migrated();
+}
+
 /// An index build that is interrupted begins anew, the table's other indexes and rows stay.
 #[test]
 fn copy_interrupted_while_building() {

@@ -2,10 +2,15 @@
 //! without copying again what is done.
 
 use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use decamp_tests::copying::{chunked, table};
+use decamp_tests::installation::{give_to_postgres, make_directory};
 use decamp_tests::observe::SOON;
+use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
 use decamp_tests::{Mode, Pair};
 
@@ -156,6 +161,72 @@ fn copy_of_a_damaged_row() {
         .app("update damaged set value = 'mended' where id = 1");
     pair.query("SELECT repl_resume('heroku')");
     pair.poll_table("damaged", "state = 'ready' and error is null");
+    pair.assert_migrated();
+}
+
+/// A file system of its own for a tablespace, if we may make one.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn of(megabytes: u32) -> Option<Self> {
+        let path = PathBuf::from(format!("/tmp/pg_decamp-disk-{}", std::process::id()));
+        make_directory(&path);
+        let disk = Self(path);
+        let made = disk.mount(&format!("size={megabytes}m"));
+        give_to_postgres(&disk.0);
+        if !made {
+            let _ = writeln!(
+                io::stderr(),
+                "\nSKIPPED copy_onto_a_full_disk: no right to mount a file system"
+            );
+        }
+        made.then_some(disk)
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut command = Command::new("mount");
+        command
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&self.0);
+        command.output().is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).output();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A disk that is really full. `copy_refused_by_the_target` has the same without one, for those who cannot mount.
+#[test]
+fn copy_onto_a_full_disk() {
+    let Some(disk) = Disk::of(6) else { return };
+    let pair = chunked().start();
+    let mut client = pair.target.connect(TARGET_DATABASE);
+    client
+        .batch_execute(&format!(
+            "create tablespace small location '{}'",
+            disk.0.display()
+        ))
+        .expect("the directory is the server's");
+    pair.sql("create table wide (id int primary key, n int not null default 0, value text) tablespace small");
+    for (name, megabytes) in [("wide", 12), ("fine", 3)] {
+        pair.source.app(&table(name, megabytes));
+    }
+    pair.migrate("workers => 2");
+    let wide = pair.assert_stopped(
+        "wide",
+        "53100",
+        &["No space left on device", "public.wide", "make room"],
+    );
+    assert!(wide.count() > 0);
+    pair.poll_table("fine", "state = 'ready'");
+    assert!(disk.mount("remount,size=64m"), "a larger disk");
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", MINUTE);
+    wide.assert_kept(&pair);
     pair.assert_migrated();
 }
 

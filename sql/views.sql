@@ -49,7 +49,7 @@ with running as (
 ), waiting as (
     select distinct on (t.subscription_id) t.subscription_id, t.error
     from decamp.task t
-    where t.state = 'pending' and t.error is not null and t.attempts > 0 and t.not_before > pg_catalog.clock_timestamp() - interval '5 seconds'
+    where t.state <> 'done' and t.error is not null and t.not_before > pg_catalog.clock_timestamp() - interval '15 seconds'
     order by t.subscription_id, t.not_before desc
 ), rel as (
     select r.subscription_id, count(*) as tables,
@@ -72,7 +72,7 @@ with running as (
            coalesce(c.copied, 0)::int8 as bytes_copied,
            greatest(rel.rows, c.rows, 0)::int8 as rows_total,
            coalesce(c.rows, 0)::int8 as rows_copied,
-           build.names as building, waiting.error as waiting,
+           case when w.workers > 0 then build.names end as building, waiting.error as waiting,
            coalesce(missing.keys, 0) as missing_keys,
            coalesce(missing.validations, 0) as missing_validations,
            case
@@ -103,7 +103,7 @@ with running as (
            end as lag,
            case
                when f.state = 'errored' then 'errored'
-               when not f.enabled and f.alive then 'pausing'
+               when not f.enabled and f.running > 0 then 'pausing'
                when not f.enabled then 'paused'
                else f.state
            end as shown,

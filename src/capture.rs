@@ -12,7 +12,7 @@ mod removal;
 
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
-pub use install::install;
+pub use install::{install, installed, members, reinstall, settle};
 pub use partition::Partition;
 pub use removal::{drop_schema, remove, triggers_by_table};
 
@@ -64,10 +64,14 @@ impl Names {
 
 const EVENTS: [&str; 5] = ["insert", "update", "delete", "rekey", "truncate"];
 
-fn enable_always(table: &str, trigger: &str) -> String {
+fn enable_always(table: &str, triggers: &[String]) -> String {
+    let enable: Vec<String> = triggers
+        .iter()
+        .map(|trigger| format!("enable always trigger {}", ident(trigger)))
+        .collect();
     fill(
         include_str!("../sql/source/enable_always.sql"),
-        &[("table", table), ("trigger", &ident(trigger))],
+        &[("table", table), ("enable", &enable.join(", "))],
     )
 }
 

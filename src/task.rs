@@ -338,6 +338,16 @@ pub fn reclaim(subscription: i32) -> u64 {
     )
 }
 
+/// Why a task failed last.
+pub fn error_of(id: i64) -> Option<String> {
+    spi::read(
+        "select error from decamp.task where id = $1::int8",
+        &[Some(&id.to_string())],
+    )
+    .first()
+    .and_then(|row| row.opt("error").map(str::to_owned))
+}
+
 /// A person has acted: what failed is tried again at once.
 pub fn forgive(subscription: i32) {
     spi::update(

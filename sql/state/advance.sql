@@ -1,7 +1,7 @@
 -- Moves tables on whose tasks are done: from copying to copied when all rows and indexes are there, from copied to catchup when
 -- nothing is left but foreign keys.
 -- $1: the subscription.
--- Returns oid, schema, name, state (the new one), and of all tasks together rows, bytes, chunks, copying (seconds from the
+-- Returns oid, schema, name, state (the old one), and of all tasks together rows, bytes, chunks, copying (seconds from the
 -- first chunk's beginning to the last one's end), indexes, indexing (seconds).
 with moved as (
     update decamp.relation r
@@ -11,11 +11,13 @@ with moved as (
                            and t.state <> 'done' and t.phase < 6) then 'copied'
             else 'catchup'
         end
-    where r.subscription_id = $1::int4 and r.planned and r.state in ('copying', 'copied')
+    from decamp.relation before
+    where before.subscription_id = r.subscription_id and before.source_oid = r.source_oid
+      and r.subscription_id = $1::int4 and r.planned and r.state in ('copying', 'copied')
       and not exists (select from decamp.task t
                       where t.subscription_id = r.subscription_id and t.source_oid = r.source_oid
                         and t.state <> 'done' and t.phase < case r.state when 'copied' then 6 else 5 end)
-    returning r.subscription_id, r.source_oid, r.schema, r.name, r.state
+    returning r.subscription_id, r.source_oid, r.schema, r.name, before.state
 )
 select m.source_oid::int8 as oid, m.schema, m.name, m.state,
        coalesce(sum(t.rows_done) filter (where t.phase = 1), 0)::int8 as rows,

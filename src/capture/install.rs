@@ -1,22 +1,20 @@
 //! Capture put on a table.
 
 use super::partition::{self, Partition};
-use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always};
+use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, removal};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, ident};
 use crate::table::{Capture, Kind, Table};
 use crate::template::fill;
 
-/// Puts capture on one table; the partitions it then covers. Errors: 55P03 or 57014 when the lock was not to be had in time; nothing is changed then.
+/// Puts capture on one table; the partitions it then covers. The commit is not waited for: [`settle`](super::settle) comes after a group of
+/// tables. Errors: 55P03 or 57014 when the lock was not to be had in time; nothing is changed then.
 pub fn install(
     source: &mut Connection,
     names: &Names,
     table: &Table,
 ) -> Result<Vec<Partition>, Failure> {
-    if is_installed(source, names, table)? {
-        return members(source, table);
-    }
     let partitions = members(source, table)?;
     let seconds = LOCK_TIMEOUT.as_secs();
     let key: Vec<String> = table
@@ -27,7 +25,7 @@ pub fn install(
         .collect();
     let segment = names.segment(table.oid);
     let before = format!(
-        "begin; set local lock_timeout = '{seconds}s'; \
+        "begin; set local synchronous_commit = off; set local lock_timeout = '{seconds}s'; \
          create table if not exists {segment} as select {} from {} with no data; \
          alter table {segment} replica identity full; {}",
         key.join(", "),
@@ -51,7 +49,12 @@ pub fn install(
         truncate_triggers(names, table, &partitions),
         always(source.version(), names, table),
     );
-    for step in [before, locked, triggers] {
+    // one round trip where there is one lock to be waited for; where there are many, all of them together get the time
+    let steps = match table.capture() {
+        Capture::Statement => vec![[before, locked, triggers].join("; ")],
+        Capture::Row => vec![before, locked, triggers],
+    };
+    for step in steps {
         if let Err(failure) = source.batch(&step) {
             source.rollback();
             return Err(failure.during(format_args!("installing capture on {}", table.shown())));
@@ -103,11 +106,12 @@ fn always(version: i32, names: &Names, table: &Table) -> String {
     if table.kind == Kind::Partitioned && version < 130_000 {
         return String::new();
     }
-    EVENTS
+    let triggers: Vec<String> = EVENTS
         .iter()
         .filter(|event| table.capture() == Capture::Statement || **event != "truncate")
-        .map(|event| enable_always(&table.qualified(), &names.trigger(event)))
-        .collect()
+        .map(|event| names.trigger(event))
+        .collect();
+    enable_always(&table.qualified(), &triggers)
 }
 
 /// For a row-captured table: on the table itself and, unlike row triggers, on each partition.
@@ -121,20 +125,54 @@ fn truncate_triggers(names: &Names, table: &Table, partitions: &[Partition]) -> 
         .collect()
 }
 
-fn members(source: &mut Connection, table: &Table) -> Result<Vec<Partition>, Failure> {
+/// The partitions that capture on the table covers.
+pub fn members(source: &mut Connection, table: &Table) -> Result<Vec<Partition>, Failure> {
     match table.kind {
         Kind::Partitioned => partition::of(source, table.oid),
         Kind::Ordinary | Kind::Foreign => Ok(Vec::new()),
     }
 }
 
-fn is_installed(source: &mut Connection, names: &Names, table: &Table) -> Result<bool, Failure> {
+/// Waits until what was installed is on the source's disk. It is a change like any other, whose commit is waited for.
+pub fn settle(source: &mut Connection, names: &Names) -> Result<(), Failure> {
+    source.batch(&format!(
+        "comment on schema {} is 'pg_decamp: keys of changed rows, to be replayed elsewhere'",
+        ident(&names.schema())
+    ))
+}
+
+/// Those of `tables` that have all triggers, of which an earlier try may have been the last that we know of.
+pub fn installed(
+    source: &mut Connection,
+    names: &Names,
+    tables: &[u32],
+) -> Result<Vec<u32>, Failure> {
+    let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let rows = source.query(
-        "select count(*) as n from pg_trigger where tgrelid = $1::oid and tgname = any ($2::text[])",
+        "select tgrelid::int8 as oid from pg_trigger where tgrelid = any ($1::oid[]) and tgname = any ($2::text[]) \
+         group by tgrelid having count(*) = $3::int8",
         &[
-            Some(&table.oid.to_string()),
+            Some(&quote::array(&oids)),
             Some(&quote::array(&EVENTS.map(|event| names.trigger(event)))),
+            Some(&EVENTS.len().to_string()),
         ],
     )?;
-    Ok(rows[0].int("n") == EVENTS.len() as i64)
+    Ok(rows.iter().map(|row| row.oid("oid")).collect())
+}
+
+/// Capture put on anew where it was dropped, in part perhaps, or disabled: changes have been missed. Errors: as of `install`.
+pub fn reinstall(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+) -> Result<Vec<Partition>, Failure> {
+    let guard = [names.trigger("truncate")];
+    for partition in members(source, table)? {
+        removal::remove(source, &partition.qualified(), &guard)?;
+    }
+    let triggers = EVENTS.map(|event| names.trigger(event));
+    removal::remove(source, &table.qualified(), &triggers)?;
+    let partitions = install(source, names, table)?;
+    settle(source, names)?;
+    Ok(partitions)
 }

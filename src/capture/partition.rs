@@ -52,7 +52,7 @@ pub fn truncate_trigger(names: &Names, root: u32, member: &str) -> String {
     );
     format!(
         "{create}{}",
-        enable_always(member, &names.trigger("truncate"))
+        enable_always(member, &[names.trigger("truncate")])
     )
 }
 

@@ -1,19 +1,25 @@
-//! What comes before a table's first chunk: what is to be built after the copy is noted and taken off the target, the rows
-//! are cut into chunks. Done again, from the beginning, when a table is copied anew. May die between any two steps.
+//! What comes before a table's first chunk: what is to be built after the copy is noted and taken off the target (here), the
+//! rows are cut into chunks (`chunks.rs`). Done again, from the beginning, when a table is copied anew. May die between any
+//! two steps.
+
+mod chunks;
+
+pub use chunks::cut;
 
 use super::apply::Session;
-use crate::applied;
+use crate::capture::partition;
 use crate::catalog;
-use crate::chunk::{self, Member, plan};
+use crate::chunk;
 use crate::deferral::{self, Deferred};
 use crate::duplicate;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::pg::{report, settings, xact};
+use crate::pg::{report, xact};
 use crate::quote;
 use crate::relation::{self, Relation};
-use crate::table::Table;
-use crate::task::{self, NewChunk};
+use crate::table::{Kind, Table};
+use crate::task;
+use crate::template::fill;
 
 /// A table below this size keeps its indexes: to drop and build them costs more than to fill them.
 const WORTH_DEFERRING: i64 = 1 << 20;
@@ -47,6 +53,7 @@ pub fn take_off(
         let mut deferred = deferral::read(&mut session.target, &oids)?;
         deferred.retain(|d| is_large(d.table) || d.other.is_some_and(is_large));
         note(id, &tables, &deferred)?;
+        note_partitions(session, &tables, &large)?;
         note_duplicates(id, &tables, &large, source)?;
         let kept = deferral::take_off(&mut session.target, &deferred)?;
         xact::run(|| {
@@ -143,6 +150,47 @@ fn note(id: i32, tables: &[(u32, Table)], deferred: &[Deferred]) -> Result<(), F
     })
 }
 
+/// Partitions may be made on the target while the indexes are off.
+fn note_partitions(
+    session: &mut Session,
+    tables: &[(u32, Table)],
+    wanted: &[&Relation],
+) -> Result<(), Failure> {
+    const NAME: &str = "new partitions";
+    let id = session.subscription.id;
+    for (oid, target) in tables {
+        if target.kind != Kind::Partitioned || !wanted.iter().any(|r| r.oid == *oid) {
+            continue;
+        }
+        let known: Vec<String> = partition::of(&mut session.target, target.oid)?
+            .iter()
+            .map(|p| p.oid.to_string())
+            .collect();
+        let statement = fill(
+            include_str!("../../sql/target/partition_indexes.sql"),
+            &[
+                ("table", &target.oid.to_string()),
+                ("known", &quote::literal(&quote::array(&known))),
+            ],
+        );
+        xact::run(|| {
+            task::insert(
+                id,
+                &task::New {
+                    source_oid: *oid,
+                    kind: task::Kind::Constraint,
+                    name: Some(NAME),
+                    statements: &[statement],
+                    other_oid: None,
+                    bytes: 0,
+                },
+            );
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// How rows copied twice are to be removed from tables that are about to lose their key. What is noted already stays if the
 /// key is off.
 fn note_duplicates(
@@ -173,135 +221,6 @@ fn note_duplicates(
                 },
             );
         }
-        Ok(())
-    })
-}
-
-/// Cuts tables whose capture is installed into chunks. A table that has been copied before is emptied on the target first.
-/// Errors: 55P03 when somebody has one locked on the source.
-pub fn cut(session: &mut Session, wanted: &[&Relation], source: &[Table]) -> Result<(), Failure> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let id = session.subscription.id;
-    let oids: Vec<u32> = wanted.iter().map(|r| r.oid).collect();
-    let members = chunk::members(&mut session.source, &oids)?;
-    let whole = refuse_duplicates(session, wanted)?;
-    let workers = i64::from(session.subscription.workers);
-    let total = xact::run(|| Ok(relation::of(id)))?
-        .iter()
-        .map(|r| r.bytes)
-        .sum();
-    let size = plan::size(total, workers, settings::chunk_bytes());
-    for relation in wanted {
-        let Some(table) = source.iter().find(|t| t.oid == relation.oid) else {
-            return Err(catalog::changed(&relation.shown()));
-        };
-        let mut chunks = Vec::new();
-        for member in members.iter().filter(|m| m.relation == relation.oid) {
-            let count = if whole.contains(&relation.oid) {
-                1
-            } else {
-                plan::count(member.bytes, size, workers)
-            };
-            let (ranges, by_ctid) = chunk::ranges(&mut session.source, table, member, count)?;
-            chunks.push((member, ranges, by_ctid));
-        }
-        if relation.restarts > 0 {
-            start_over(session, relation, table)?;
-        }
-        plan_chunks(id, relation, &chunks)?;
-    }
-    Ok(())
-}
-
-/// Tables that keep a unique index, or have been rewritten again and again while they were copied, are copied in one piece:
-/// within one snapshot there are no duplicates, and no ranges of `ctid`.
-fn refuse_duplicates(session: &mut Session, wanted: &[&Relation]) -> Result<Vec<u32>, Failure> {
-    const TRIES: i64 = 3;
-    let relations: Vec<Relation> = wanted.iter().map(|r| (*r).clone()).collect();
-    let tables = counterparts(session, &relations)?;
-    let oids: Vec<String> = tables.iter().map(|(_, t)| t.oid.to_string()).collect();
-    let rows = session.target.query(
-        include_str!("../../sql/target/unique.sql"),
-        &[Some(&quote::array(&oids))],
-    )?;
-    let unique = rows
-        .iter()
-        .filter_map(|row| relation_of(&tables, row.oid("oid")));
-    let restless = wanted.iter().filter(|r| r.restarts > TRIES).map(|r| r.oid);
-    Ok(unique.chain(restless).collect())
-}
-
-/// Empties the target's table and forgets the chunks that were there.
-fn start_over(session: &mut Session, relation: &Relation, table: &Table) -> Result<(), Failure> {
-    let id = session.subscription.id;
-    let old = xact::run(|| Ok(task::ids_of(id, relation.oid)))?;
-    let target = &mut session.target;
-    let during = |failure: Failure| failure.during(format_args!("emptying {}", relation.shown()));
-    target.batch("begin; savepoint emptying").map_err(during)?;
-    // as replay does: where another table refers to it, TRUNCATE is refused
-    let emptied = target.batch(&format!("truncate {}", table.only()));
-    match emptied {
-        Ok(()) => {}
-        Err(failure) if failure.sqlstate.starts_with("0A") || failure.sqlstate == "42501" => target
-            .batch(&format!(
-                "rollback to savepoint emptying; delete from {}",
-                table.only()
-            ))
-            .map_err(during)?,
-        Err(failure) => return Err(during(failure)),
-    }
-    applied::forget_tasks(target, &session.subscription.uuid, &old)?;
-    target.batch("commit").map_err(during)
-}
-
-/// The table's tasks for rows, made anew, in one transaction with the note that they are there.
-fn plan_chunks(
-    id: i32,
-    relation: &Relation,
-    chunks: &[(&Member, Vec<plan::Range>, bool)],
-) -> Result<(), Failure> {
-    let count: usize = chunks.iter().map(|(_, ranges, _)| ranges.len()).sum();
-    xact::run(|| {
-        task::forget(id, relation.oid, task::Kind::Chunk);
-        task::forget(id, relation.oid, task::Kind::Analyze);
-        for (member, ranges, by_ctid) in chunks {
-            for range in ranges {
-                let part = |whole: i64| (whole as f64 * range.share) as i64;
-                task::insert_chunk(
-                    id,
-                    &NewChunk {
-                        source_oid: relation.oid,
-                        member: member.oid,
-                        member_name: &member.name,
-                        filenode: member.filenode.filter(|_| *by_ctid),
-                        condition: range.condition.as_deref(),
-                        bytes: part(member.bytes),
-                        rows_estimate: part(member.rows_estimate),
-                    },
-                );
-            }
-        }
-        // within one snapshot no row can be there twice
-        task::set_open(id, relation.oid, task::Kind::Duplicates, count > 1);
-        task::insert(
-            id,
-            &task::New {
-                source_oid: relation.oid,
-                kind: task::Kind::Analyze,
-                name: None,
-                statements: &[format!(
-                    "analyze {}",
-                    quote::qualified(&relation.schema, &relation.name)
-                )],
-                other_oid: None,
-                bytes: relation.bytes,
-            },
-        );
-        let bytes = chunks.iter().map(|(m, _, _)| m.bytes).sum();
-        let rows = chunks.iter().map(|(m, _, _)| m.rows_estimate).sum();
-        relation::set_planned(id, relation.oid, bytes, rows);
         Ok(())
     })
 }

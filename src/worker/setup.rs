@@ -125,13 +125,20 @@ fn install_group(
     let id = session.subscription.id;
     let mut waiting = None;
     let mut installed: Vec<(&Relation, Vec<Partition>)> = Vec::new();
+    let oids: Vec<u32> = group.iter().map(|r| r.oid).collect();
+    let before = capture::installed(&mut session.source, &session.names, &oids)?;
     for relation in group {
         liveness::tick();
         let table = source
             .iter()
             .find(|t| t.oid == relation.oid)
             .ok_or_else(|| catalog::changed(&relation.shown()))?;
-        match capture::install(&mut session.source, &session.names, table) {
+        let result = if before.contains(&table.oid) {
+            capture::members(&mut session.source, table)
+        } else {
+            capture::install(&mut session.source, &session.names, table)
+        };
+        match result {
             Ok(partitions) => installed.push((relation, partitions)),
             Err(failure) if is_lock_timeout(&failure) => {
                 let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
@@ -146,6 +153,7 @@ fn install_group(
             Err(failure) => return Err(failure),
         }
     }
+    capture::settle(&mut session.source, &session.names)?;
     let oids: Vec<u32> = installed.iter().map(|(r, _)| r.oid).collect();
     let prints = catalog::fingerprints(&mut session.source, &oids)?;
     if session.subscription.copy_data {

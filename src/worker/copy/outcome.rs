@@ -48,7 +48,13 @@ fn put_back(
     wait: u128,
 ) -> Result<(), Failure> {
     xact::run(|| {
+        let told = tasks
+            .iter()
+            .all(|t| task::error_of(t.id).as_deref() == Some(failure.line().as_str()));
         task::put_back(tasks, Some(failure), wait);
+        if told {
+            return Ok(());
+        }
         let message = format!("copy interrupted, trying again: {}", failure.line());
         let subject = match tasks {
             [task] => shown(subscription, task),

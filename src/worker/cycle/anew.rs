@@ -58,7 +58,7 @@ impl Cycle<'_> {
         let broken = capture::watch(&mut session.source, &session.names, &[relation.oid])?.broken;
         if !broken.is_empty() {
             let table = self.source.table(relation.oid)?;
-            let partitions = capture::install(&mut session.source, &session.names, table)?;
+            let partitions = capture::reinstall(&mut session.source, &session.names, table)?;
             let prints = catalog::fingerprints(&mut session.source, &[relation.oid])?;
             xact::run(|| {
                 for partition in &partitions {

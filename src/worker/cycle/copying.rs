@@ -65,12 +65,12 @@ impl Cycle<'_> {
 fn tell(subscription: &str, row: &Row) {
     let table = shown(row.text("schema"), row.text("name"));
     let message = match (row.text("state"), row.int("indexes")) {
-        ("copied", 0) => format!(
+        ("copying", 0) => format!(
             "copied {} rows in {} s",
             row.text("rows"),
             row.text("copying")
         ),
-        ("copied", n) => format!(
+        ("copying", n) => format!(
             "copied {} rows in {} s, built {n} indexes and constraints in {} s",
             row.text("rows"),
             row.text("copying"),

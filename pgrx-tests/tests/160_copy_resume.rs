@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use decamp_tests::copying::{Done, busy, chunked, table};
 use decamp_tests::observe::SOON;
-use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::workers::Worker;
 use decamp_tests::{Mode, Pair, wait};
 
@@ -175,42 +174,5 @@ fn copy_goes_over_to_another_address() {
     assert_eq!(pair.query(interrupted), "0", "{}", pair.tell());
     pair.limit_copy(0);
     pair.wait_for("streaming", SOON);
-    pair.assert_migrated();
-}
-
-/// An index build that is interrupted begins anew, the table's other indexes and rows stay.
-#[test]
-fn copy_interrupted_while_building() {
-    let pair = chunked().start();
-    pair.hold_builds();
-    pair.source.app(&table("late", 6));
-    pair.source.app(
-        "create function held(int) returns int language sql immutable as 'select $1'; \
-         create index late_a on late (n); create index late_held on late (held(n)); create index late_z on late (value)",
-    );
-    pair.migrate("workers => 1");
-    pair.poll_table("late", "building like '%late_held%'");
-    pair.poll("select count(*) > 0 from pg_stat_activity where application_name like '% copy' and query like '%late_held%' and wait_event = 'PgSleep'");
-    let chunks = Done::of(&pair, "late");
-    assert!(chunks.count() >= 3);
-    let built = pair.index_files("late");
-    assert_eq!(pair.terminate(Worker::Copy).len(), 1);
-    pair.poll("select attempts = 2 and state = 'running' from decamp.task where name = 'public.late_held'");
-    pair.release_builds();
-    pair.wait_for("streaming", SOON);
-    chunks.assert_kept(&pair);
-    let now = pair.index_files("late");
-    assert!(
-        built.iter().all(|index| now.contains(index)),
-        "{built:?} {now:?}"
-    );
-    assert_eq!(now.len(), 4);
-    assert_eq!(
-        pair.target.query_one_text(
-            TARGET_DATABASE,
-            "select bool_and(indisvalid) from pg_index where indrelid = 'late'::regclass"
-        ),
-        "t"
-    );
     pair.assert_migrated();
 }

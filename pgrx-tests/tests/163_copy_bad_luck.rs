@@ -230,33 +230,6 @@ fn copy_onto_a_full_disk() {
     pair.assert_migrated();
 }
 
-/// The disk that index builds sort on is short: that does not pass by itself either.
-#[test]
-fn copy_build_beyond_temp_file_limit() {
-    let pair = chunked()
-        .target_conf("pg_decamp.maintenance_work_mem = '1MB'")
-        .target_conf("temp_file_limit = '1MB'")
-        .start();
-    for (name, megabytes) in [("wide", 16), ("fine", 2)] {
-        pair.source.app(&table(name, megabytes));
-    }
-    pair.source
-        .app("create index wide_value on wide ((md5(id::text) || md5(value || id) || md5(value || 2 * id) || md5(value || 3 * id)))");
-    pair.migrate("workers => 2");
-    let wide = pair.assert_stopped("wide", "53400", &["temp_file_limit", "public.wide_value"]);
-    pair.poll_table("fine", "state = 'ready'");
-    assert_eq!(
-        wide.count() as i64,
-        pair.tasks("wide", "count(*) filter (where t.kind = 'chunk')")
-    );
-    pair.target.append_conf("temp_file_limit = -1");
-    pair.target.reload();
-    pair.query("SELECT repl_resume('heroku')");
-    pair.wait_for("streaming", MINUTE);
-    wide.assert_kept(&pair);
-    pair.assert_migrated();
-}
-
 /// What a server says to an allocation that is too large it says to other things too.
 #[test]
 fn copy_internal_error_is_not_blamed_on_a_row() {

@@ -14,6 +14,8 @@ mod columns;
 mod control;
 #[path = "163_copy_bad_luck.rs"]
 mod copy_bad_luck;
+#[path = "167_copy_builds.rs"]
+mod copy_builds;
 #[path = "164_copy_cancelled.rs"]
 mod copy_cancelled;
 #[path = "161_copy_kindness.rs"]

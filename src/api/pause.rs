@@ -92,7 +92,12 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     if subscription.enabled && !stopped && !running.is_empty() {
         subscription::end_rest(*id);
         if forgiven == 0 {
-            return Ok(format!("subscription \"{name}\" is running"));
+            return Ok(match relation::with_missed_changes(*id) {
+                0 => format!("subscription \"{name}\" is running"),
+                n => format!(
+                    "subscription \"{name}\" is running, but {n} tables cannot go on: changes were missed, see repl_tables"
+                ),
+            });
         }
     } else {
         worker::start(Kind::Apply, server::database_oid(), *id, name)?;

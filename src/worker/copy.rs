@@ -88,6 +88,14 @@ fn next(id: i32, connected: bool) -> Result<Next, Failure> {
         if !subscription.enabled || subscription.state == State::Errored {
             return Ok(Next::Nothing);
         }
+        // repl_alter may want fewer
+        let mut workers = worker::pids(COPY_CLASS, id);
+        workers.sort_unstable();
+        let own = i64::from(std::process::id());
+        let place = workers.iter().position(|pid| *pid == own);
+        if place.is_some_and(|place| place as i64 >= i64::from(subscription.workers)) {
+            return Ok(Next::Nothing);
+        }
         let open = task::open(id);
         if open.claimable > 0 {
             if !connected {

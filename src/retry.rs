@@ -57,9 +57,10 @@ pub fn copy_verdict(failure: &Failure, cancelled: i64) -> Verdict {
 
 /// With what to do about a table that stopped, if the failure does not say so itself.
 pub fn advised(failure: Failure, subscription: &str) -> Failure {
-    if failure.hint.is_some() {
-        return failure;
-    }
+    let theirs = match &failure.hint {
+        Some(ours) if ours.contains("repl_") => return failure,
+        hint => hint.clone(),
+    };
     let mend = match &failure.sqlstate[..2] {
         "23" | "44" => {
             "A constraint of the target refuses a row that the source has: compare the table on both sides with \\d and \
@@ -77,6 +78,7 @@ pub fn advised(failure: Failure, subscription: &str) -> Failure {
         }
         _ => "Mend what the error names.",
     };
+    let mend = theirs.unwrap_or_else(|| mend.to_owned());
     failure.hint(format!("{mend} Then SELECT repl_resume('{subscription}');"))
 }
 

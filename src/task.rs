@@ -91,6 +91,19 @@ pub struct Task {
     pub cancelled: i64,
 }
 
+impl Task {
+    /// The name of the task that gives partitions made meanwhile their indexes.
+    pub const NEW_PARTITIONS: &str = "new partitions";
+
+    /// Whether what was to be built is on the target already: 42P07, 42710: a relation or constraint of that name; 42P16: a
+    /// primary key.
+    pub fn is_there(&self, failure: &Failure) -> bool {
+        self.kind.is_build()
+            && self.name.as_deref() != Some(Self::NEW_PARTITIONS)
+            && matches!(failure.sqlstate.as_str(), "42P07" | "42710" | "42P16")
+    }
+}
+
 /// Claimed for this process: all of one kind.
 pub struct Claim {
     pub tasks: Vec<Task>,

@@ -4,6 +4,7 @@
 do $complete$
 declare
     gap record;
+    fitting text;
     made text;
 begin
     for gap in
@@ -34,6 +35,24 @@ begin
               join pg_catalog.pg_index l on l.indexrelid = a.inhrelid
               where a.inhparent = x.indexrelid and l.indrelid = p.oid)
     loop
+        made := null;
+        for fitting in
+            select x.indexrelid::regclass::text
+            from pg_catalog.pg_index x
+            left join pg_catalog.pg_constraint k on k.conindid = x.indexrelid and k.contype in ('p', 'u')
+            where x.indrelid = gap.partition_oid
+              and not exists (select from pg_catalog.pg_inherits a where a.inhrelid = x.indexrelid)
+            order by k.contype is not distinct from gap.contype desc, x.indexrelid
+        loop
+            begin
+                execute format('alter index %s attach partition %s', gap.parent, fitting);
+                made := fitting;
+                exit;
+            exception when others then
+                null; -- it is another index
+            end;
+        end loop;
+        continue when made is not null;
         if gap.contype is null then
             execute gap.index_definition;
         else

@@ -38,7 +38,7 @@ pub fn live(id: i32) -> Result<(), Failure> {
     let mut busy = Instant::now();
     let mut outage = Outage::default();
     loop {
-        match next(id, sides.is_some())? {
+        match next(id, sides.as_ref())? {
             Next::Nothing => return Ok(()),
             Next::Later if busy.elapsed() > PATIENCE => return Ok(()),
             Next::Later => {
@@ -80,7 +80,7 @@ enum Next {
 }
 
 /// Nothing is claimed before we are connected: an outage is not the tasks' fault.
-fn next(id: i32, connected: bool) -> Result<Next, Failure> {
+fn next(id: i32, sides: Option<&Sides>) -> Result<Next, Failure> {
     xact::run(|| {
         let Some(subscription) = subscription::by_id_settled(id) else {
             return Ok(Next::Nothing);
@@ -98,7 +98,8 @@ fn next(id: i32, connected: bool) -> Result<Next, Failure> {
         }
         let open = task::open(id);
         if open.claimable > 0 {
-            if !connected {
+            // repl_alter may have changed where to connect to
+            if !sides.is_some_and(|sides| sides.lead_to(&subscription)) {
                 return Ok(Next::Connect(Box::new(subscription)));
             }
             if let Some(claim) = task::claim(id) {
@@ -175,6 +176,8 @@ fn wake_others(id: i32) -> Result<(), Failure> {
 
 /// What a worker keeps from task to task, until something fails.
 struct Sides {
+    /// connection strings, as they were
+    addresses: (String, Option<String>),
     source: Connection,
     target: Connection,
     names: Names,
@@ -194,12 +197,17 @@ impl Sides {
             .map(|r| r.oid)
             .collect();
         Ok(Self {
+            addresses: (subscription.source.clone(), subscription.target.clone()),
             source_tables: Snapshot::read(&mut source, &oids)?,
             target_tables: catalog::tables(&mut target)?,
             names: Names::of(&subscription.name),
             source,
             target,
         })
+    }
+
+    fn lead_to(&self, subscription: &Subscription) -> bool {
+        self.addresses.0 == subscription.source && self.addresses.1 == subscription.target
     }
 }
 

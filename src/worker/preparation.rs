@@ -156,7 +156,6 @@ fn note_partitions(
     tables: &[(u32, Table)],
     wanted: &[&Relation],
 ) -> Result<(), Failure> {
-    const NAME: &str = "new partitions";
     let id = session.subscription.id;
     for (oid, target) in tables {
         if target.kind != Kind::Partitioned || !wanted.iter().any(|r| r.oid == *oid) {
@@ -179,7 +178,7 @@ fn note_partitions(
                 &task::New {
                     source_oid: *oid,
                     kind: task::Kind::Constraint,
-                    name: Some(NAME),
+                    name: Some(task::Task::NEW_PARTITIONS),
                     statements: &[statement],
                     other_oid: None,
                     bytes: 0,

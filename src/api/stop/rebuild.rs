@@ -68,8 +68,7 @@ fn run(subscription: &Subscription, task: &Task, target: &mut Connection) -> Res
         .batch(&task.statements.join("; "))
         .and_then(|()| applied::commit(target, &subscription.uuid, &[]));
     match built {
-        // 42P07, 42710, 42P16: it is there
-        Err(failure) if matches!(failure.sqlstate.as_str(), "42P07" | "42710" | "42P16") => {
+        Err(failure) if task.is_there(&failure) => {
             target.rollback();
             Ok(())
         }

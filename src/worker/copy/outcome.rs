@@ -72,6 +72,18 @@ fn put_back(
 }
 
 fn give_up(subscription: &Subscription, task: &Task, failure: Failure) -> Result<(), Failure> {
+    let failure = if task.kind.is_build() {
+        let hint = format!(
+            "It was taken off the target for the copy: {}; Either change the rows on the source, or make on the target what \
+             you want under that name, without UNIQUE for instance: what is there already is left as it is. Then SELECT \
+             repl_resume('{}');",
+            task.statements.join("; "),
+            subscription.name
+        );
+        failure.hint(hint)
+    } else {
+        failure
+    };
     xact::run(|| {
         task::put_back(std::slice::from_ref(task), Some(&failure), 0);
         let failure = advised(failure.clone(), &subscription.name);

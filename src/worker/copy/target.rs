@@ -65,11 +65,7 @@ fn execute(
             applied::commit(target, &subscription.uuid, &[])?;
             Ok(false)
         }
-        // 42P07, 42710: a relation or constraint of that name exists
-        Err(failure)
-            if first.kind.is_build()
-                && matches!(failure.sqlstate.as_str(), "42P07" | "42710" | "42P16") =>
-        {
+        Err(failure) if first.is_there(&failure) => {
             target.rollback();
             Ok(true)
         }

@@ -18,7 +18,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `pids`: of the processes; asked for again and again, for they come and go.
+    /// Those of this target, as they come and go.
     pub fn copy_workers(pair: &Pair) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let peak = Arc::new(AtomicU64::new(0));

@@ -219,7 +219,7 @@ fn copy_onto_a_full_disk() {
     let wide = pair.assert_stopped(
         "wide",
         "53100",
-        &["No space left on device", "public.wide", "make room"],
+        &["No space left on device", "public.wide", "disk space"],
     );
     assert!(wide.count() > 0);
     pair.poll_table("fine", "state = 'ready'");

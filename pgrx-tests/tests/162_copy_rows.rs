@@ -9,8 +9,8 @@ use decamp_tests::source::DATABASE;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MB: u64 = 1 << 20;
-/// What a worker may have besides the row at hand: measured 10, and half of the promised 64 left for other machines.
-const FRAME: u64 = 32 * MB;
+/// What a worker may have besides the row at hand: 7 were measured, 64 are promised.
+const FRAME: u64 = 48 * MB;
 
 #[test]
 fn rows_in_great_number() {

@@ -13,6 +13,9 @@ pub enum Role {
     TargetLook,
 }
 
+/// How long a session that writes the target waits for a lock.
+pub const TARGETS_LOCK_TIMEOUT: &str = "set lock_timeout = '10s';";
+
 impl Role {
     pub fn origin(self) -> Origin {
         match self {
@@ -44,7 +47,8 @@ impl Role {
             sql.push_str("set transaction_timeout = 0;");
         }
         if self == Self::Target {
-            sql.push_str("set session_replication_role = replica; set lock_timeout = '10s';");
+            sql.push_str("set session_replication_role = replica;");
+            sql.push_str(TARGETS_LOCK_TIMEOUT);
         }
         sql
     }

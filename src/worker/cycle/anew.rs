@@ -6,7 +6,8 @@ use super::Cycle;
 use crate::capture;
 use crate::catalog;
 use crate::event::{self, Severity};
-use crate::failure::{Failure, Origin};
+use crate::failure::Failure;
+use crate::libpq::TARGETS_LOCK_TIMEOUT;
 use crate::pg::xact;
 use crate::relation::{self, Relation};
 use crate::replay::Trouble;
@@ -70,8 +71,15 @@ impl Cycle<'_> {
                 Ok(())
             })?;
         }
-        preparation::take_off(session, &[relation], &self.source.tables)?;
-        preparation::cut(session, &[relation], &self.source.tables)
+        // others are being replayed meanwhile: somebody who reads this one on the target is not waited for
+        session.target.batch("set lock_timeout = '1s'")?;
+        let prepared = preparation::take_off(session, &[relation], &self.source.tables)
+            .and_then(|()| preparation::cut(session, &[relation], &self.source.tables));
+        if !prepared.as_ref().is_err_and(|failure| failure.disconnected) {
+            session.target.rollback();
+            session.target.batch(TARGETS_LOCK_TIMEOUT)?;
+        }
+        prepared
     }
 
     fn postpone(&mut self, relation: &Relation, failure: &Failure) -> Result<(), Failure> {
@@ -92,7 +100,5 @@ impl Cycle<'_> {
 }
 
 fn is_locked(failure: &Failure) -> bool {
-    failure.origin == Origin::Source
-        && !failure.disconnected
-        && matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
+    !failure.disconnected && matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
 }

@@ -5,9 +5,11 @@
 
 pub mod beat;
 pub mod compare;
+pub mod copying;
 pub mod installation;
 pub mod items;
 pub mod load;
+pub mod memory;
 pub mod migration;
 pub mod observe;
 pub mod pair;
@@ -17,6 +19,7 @@ pub mod scenario;
 pub mod schema;
 pub mod screen;
 pub mod server;
+pub mod sessions;
 pub mod source;
 pub mod wait;
 pub mod watchman;

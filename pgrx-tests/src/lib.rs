@@ -6,6 +6,8 @@
 pub mod beat;
 pub mod compare;
 pub mod copying;
+pub mod deferral;
+pub mod hold;
 pub mod installation;
 pub mod items;
 pub mod load;

@@ -33,12 +33,14 @@ impl Pair {
         }
     }
 
-    /// Status, tables that are not ready, and the last events: for messages.
+    /// Status, tables that are not ready, tasks that are not done, and the last events: for messages.
     pub fn tell(&self) -> String {
         let mut text = String::new();
         for sql in [
             "SELECT state, summary, error, hint FROM repl_status",
             "SELECT schema, \"table\", state, backlog, error, hint FROM repl_tables WHERE state <> 'ready'",
+            "SELECT source_oid, kind, name, state, attempts, error, not_before FROM decamp.task \
+             WHERE state <> 'done' ORDER BY id LIMIT 20",
             "SELECT at, severity, subject, message, detail FROM \
              (SELECT * FROM repl_events ORDER BY at DESC LIMIT 30) e ORDER BY at",
         ] {

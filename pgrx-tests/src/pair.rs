@@ -116,6 +116,11 @@ impl PairBuilder {
         self
     }
 
+    /// Tables are copied in pieces of two megabytes; those of less than one may be copied together.
+    pub fn cut(self) -> Self {
+        self.target_conf("pg_decamp.chunk_size = '2MB'")
+    }
+
     /// The extension is in the target's `shared_preload_libraries`.
     pub fn preload(self) -> Self {
         self.preload_libraries("pg_decamp")

@@ -8,6 +8,10 @@ mod bad_input;
 mod capture;
 #[path = "050_changes.rs"]
 mod changes;
+#[path = "155_chunked_zoo.rs"]
+mod chunked_zoo;
+#[path = "151_chunks.rs"]
+mod chunks;
 #[path = "052_columns.rs"]
 mod columns;
 #[path = "020_control.rs"]
@@ -26,8 +30,14 @@ mod copy_pause;
 mod copy_resume;
 #[path = "162_copy_rows.rs"]
 mod copy_rows;
+#[path = "157_copy_storm.rs"]
+mod copy_storm;
 #[path = "166_copy_told.rs"]
 mod copy_told;
+#[path = "154_cuts.rs"]
+mod cuts;
+#[path = "150_deferral.rs"]
+mod deferral;
 #[path = "130_disappearance.rs"]
 mod disappearance;
 #[path = "000_harness.rs"]
@@ -36,6 +46,8 @@ mod harness;
 mod helper;
 #[path = "032_import.rs"]
 mod import;
+#[path = "156_key_kinds.rs"]
+mod key_kinds;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]
@@ -48,6 +60,10 @@ mod random_kills;
 mod refusals;
 #[path = "110_restarts.rs"]
 mod restarts;
+#[path = "152_resync.rs"]
+mod resync;
+#[path = "153_rewrites.rs"]
+mod rewrites;
 #[path = "090_security.rs"]
 mod security;
 #[path = "040_status.rs"]

@@ -51,15 +51,15 @@ pub struct Outcome {
     pub later: Vec<String>,
 }
 
-/// Runs it.
+/// Runs it. `meanwhile` is called again and again while others work for us; false when it has nothing to do.
 ///
 /// Errors: 58P01 or 0A000 when there are no programs for it, 58000 when one fails.
-pub fn run(import: &Import) -> Result<Outcome, Failure> {
+pub fn run(import: &Import, meanwhile: &mut dyn FnMut() -> bool) -> Result<Outcome, Failure> {
     let client = Client::find(import.source_version)?;
     let files = Files::of(import.subscription)?;
-    let result = dump_source(import, &client, &files.dump).and_then(|()| {
+    let result = dump_source(import, &client, &files.dump, meanwhile).and_then(|()| {
         let later = choose(&client, &files)?;
-        let refused = restore(import, &client, &files)?;
+        let refused = restore(import, &client, &files, meanwhile)?;
         Ok(Outcome { refused, later })
     });
     files.remove();
@@ -107,7 +107,12 @@ pub fn extensions(connection: &mut Connection) -> Result<Vec<Extension>, Failure
     Ok(rows.iter().map(extension).collect())
 }
 
-fn dump_source(import: &Import, client: &Client, dump: &Path) -> Result<(), Failure> {
+fn dump_source(
+    import: &Import,
+    client: &Client,
+    dump: &Path,
+    meanwhile: &mut dyn FnMut() -> bool,
+) -> Result<(), Failure> {
     let mut arguments: Vec<String> = [
         "--schema-only",
         "--format=custom",
@@ -132,11 +137,12 @@ fn dump_source(import: &Import, client: &Client, dump: &Path) -> Result<(), Fail
             .map(|t| format!("--exclude-table={}", t.qualified())),
     );
     arguments.push(format!("--dbname={}", session(import.source, import.title)));
-    let done = program::run(
+    let done = program::run_while(
         &client.program("pg_dump"),
         &arguments,
         &import.source.environment(),
         dump,
+        meanwhile,
     )?;
     if done.status.success() {
         return Ok(());
@@ -180,7 +186,12 @@ fn unwritable(error: std::io::Error) -> Failure {
 }
 
 /// With psql, not pg_restore: it goes on within an object's statements, and tells the SQLSTATE of those that failed.
-fn restore(import: &Import, client: &Client, files: &Files) -> Result<Vec<Refused>, Failure> {
+fn restore(
+    import: &Import,
+    client: &Client,
+    files: &Files,
+    meanwhile: &mut dyn FnMut() -> bool,
+) -> Result<Vec<Refused>, Failure> {
     let arguments = [
         "--no-psqlrc",
         "--no-password",
@@ -203,11 +214,12 @@ fn restore(import: &Import, client: &Client, files: &Files) -> Result<Vec<Refuse
     ])
     .collect::<Vec<_>>();
     let environment = import.target.environment();
-    let done = program::run(
+    let done = program::run_while(
         &client.program("psql"),
         &arguments,
         &environment,
         &files.list,
+        meanwhile,
     )?;
     if !done.status.success() {
         return Err(failed("psql", &done));

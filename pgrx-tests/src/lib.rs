@@ -5,11 +5,13 @@
 
 pub mod beat;
 pub mod compare;
+pub mod copying;
 pub mod deferral;
 pub mod hold;
 pub mod installation;
 pub mod items;
 pub mod load;
+pub mod memory;
 pub mod migration;
 pub mod observe;
 pub mod pair;
@@ -19,6 +21,7 @@ pub mod scenario;
 pub mod schema;
 pub mod screen;
 pub mod server;
+pub mod sessions;
 pub mod source;
 pub mod wait;
 pub mod watchman;

@@ -16,8 +16,24 @@ mod chunks;
 mod columns;
 #[path = "020_control.rs"]
 mod control;
+#[path = "163_copy_bad_luck.rs"]
+mod copy_bad_luck;
+#[path = "167_copy_builds.rs"]
+mod copy_builds;
+#[path = "164_copy_cancelled.rs"]
+mod copy_cancelled;
+#[path = "161_copy_kindness.rs"]
+mod copy_kindness;
+#[path = "165_copy_pause.rs"]
+mod copy_pause;
+#[path = "160_copy_resume.rs"]
+mod copy_resume;
+#[path = "162_copy_rows.rs"]
+mod copy_rows;
 #[path = "157_copy_storm.rs"]
 mod copy_storm;
+#[path = "166_copy_told.rs"]
+mod copy_told;
 #[path = "154_cuts.rs"]
 mod cuts;
 #[path = "150_deferral.rs"]

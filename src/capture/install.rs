@@ -25,7 +25,7 @@ pub fn install(
         .collect();
     let segment = names.segment(table.oid);
     let before = format!(
-        "begin; set local synchronous_commit = off; set local lock_timeout = '{seconds}s'; \
+        "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
          create table if not exists {segment} as select {} from {} with no data; \
          alter table {segment} replica identity full; {}",
         key.join(", "),

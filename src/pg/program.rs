@@ -35,6 +35,17 @@ pub fn run(
     environment: &[(&str, &str)],
     scratch: &Path,
 ) -> Result<Finished, Failure> {
+    run_while(program, arguments, environment, scratch, &mut || false)
+}
+
+/// The same, doing something else in the meantime: `meanwhile` is called again and again, false when it has nothing to do.
+pub fn run_while(
+    program: &Path,
+    arguments: &[String],
+    environment: &[(&str, &str)],
+    scratch: &Path,
+    meanwhile: &mut dyn FnMut() -> bool,
+) -> Result<Finished, Failure> {
     let broken = |what: &str, error: std::io::Error| {
         Failure::new(
             "58P01",
@@ -67,6 +78,9 @@ pub fn run(
             break status;
         }
         liveness::tick();
+        if meanwhile() {
+            continue;
+        }
         latch::wait(pause);
         pause = (pause * 3 / 2).min(Duration::from_millis(100));
     };

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::remark;
+use crate::capture::{self, Names};
 use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::import::consequence::{self, Consequence, Known, Weight};
 use crate::import::{self, Import, Refused};
+use crate::libpq::Connection;
 use crate::pg::{latch, liveness, xact};
 use crate::quote;
 use crate::relation::{self, Relation};
@@ -44,16 +46,61 @@ fn import(session: &mut Session, relations: &[Relation]) -> Result<Vec<String>, 
     let (source_info, target_info) =
         xact::run(|| Ok((subscription.source_info()?, subscription.target_info()?)))?;
     end_previous_import(session)?;
-    let outcome = import::run(&Import {
+    let order = Import {
         subscription: &subscription.name,
         title: &subscription.title(import::SESSION),
         source: &source_info,
         source_version: session.source.version(),
         target: &target_info,
         left_out: &left_out,
-    })?;
+    };
+    let mut early = Early::new(session, relations, &source)?;
+    let outcome = import::run(&order, &mut || early.one_more())?;
     tell(session, &source, &outcome.refused)?;
     Ok(outcome.later)
+}
+
+/// Capture is installed while the import runs: one works on the source, the other on the target. What does not succeed at
+/// once is left to the next step, which does it with patience and words.
+struct Early<'a> {
+    connection: &'a mut Connection,
+    names: &'a Names,
+    tables: Vec<&'a Table>,
+}
+
+impl<'a> Early<'a> {
+    fn new(
+        session: &'a mut Session,
+        relations: &[Relation],
+        source: &'a [Table],
+    ) -> Result<Self, Failure> {
+        capture::prepare(
+            &mut session.source,
+            &session.names,
+            &session.subscription.uuid,
+        )?;
+        let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
+        let done = capture::installed(&mut session.source, &session.names, &oids)?;
+        let wanted = |t: &&Table| oids.contains(&t.oid) && !done.contains(&t.oid);
+        Ok(Self {
+            tables: source.iter().filter(wanted).collect(),
+            connection: &mut session.source,
+            names: &session.names,
+        })
+    }
+
+    /// False when there is nothing more to do.
+    fn one_more(&mut self) -> bool {
+        let Some(table) = self.tables.pop() else {
+            return false;
+        };
+        if let Err(failure) = capture::install(self.connection, self.names, table)
+            && failure.disconnected
+        {
+            self.tables.clear();
+        }
+        true
+    }
 }
 
 fn tell(session: &mut Session, source: &[Table], refused: &[Refused]) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ with ready as materialized (
     select * from decamp.claimable c where c.subscription_id = $1::int4
 ),
 first as (
-    select o.id, ready.kind, ready.small
+    select o.id, ready.kind, ready.small, ready.table_bytes
     from decamp.task o
     join ready using (id)
     where o.state = 'pending'
@@ -30,12 +30,17 @@ more as (
     limit (select least(count(*) / (select s.workers from decamp.subscription s where s.id = $1::int4), 49) from small)
     for update of o skip locked
 ),
+-- what others have to do, small matters left aside
 load as (
-    select greatest(s.workers - (select count(*) from decamp.task t
-                                 where t.subscription_id = s.id and t.state = 'running')
-                    - (select count(*) from ready), 0) as spare
+    select greatest(s.workers - 1 - count(t.id), 0) as spare
     from decamp.subscription s
+    cross join first
+    left join (
+        decamp.task t join decamp.relation r using (subscription_id, source_oid)
+    ) on t.subscription_id = s.id and t.id <> first.id and t.phase <> 5 and r.bytes * 10 >= first.table_bytes
+     and (t.state = 'running' or t.id in (select ready.id from ready))
     where s.id = $1::int4
+    group by s.workers
 )
 update decamp.task t
 set state = 'running', worker_pid = pg_catalog.pg_backend_pid(), attempts = t.attempts + 1, rows_done = 0, bytes_done = 0,

@@ -43,7 +43,7 @@ pub fn take_off(
         .collect();
     if !large.is_empty() {
         let relations = xact::run(|| Ok(relation::of(id)))?;
-        let tables = counterparts(session, &relations)?;
+        let tables = counterparts(&catalog::tables(&mut session.target)?, &relations);
         let oids: Vec<u32> = tables.iter().map(|(_, t)| t.oid).collect();
         let is_large = |oid: u32| {
             tables
@@ -93,18 +93,14 @@ fn measure(session: &mut Session, relations: &mut [Relation]) -> Result<(), Fail
 }
 
 /// The target's table for each of the subscription's.
-fn counterparts(
-    session: &mut Session,
-    relations: &[Relation],
-) -> Result<Vec<(u32, Table)>, Failure> {
-    let tables = catalog::tables(&mut session.target)?;
-    Ok(relations
+fn counterparts(target: &[Table], relations: &[Relation]) -> Vec<(u32, Table)> {
+    relations
         .iter()
         .filter_map(|r| {
             let same = |t: &&Table| t.schema == r.schema && t.name == r.name;
-            tables.iter().find(same).map(|t| (r.oid, t.clone()))
+            target.iter().find(same).map(|t| (r.oid, t.clone()))
         })
-        .collect())
+        .collect()
 }
 
 fn relation_of(tables: &[(u32, Table)], target_oid: u32) -> Option<u32> {

@@ -55,7 +55,8 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
                 .collect();
             preparation::take_off(session, &new, &source)?;
         }
-        install_capture(session, &source)?;
+        let target = catalog::tables(&mut session.target)?;
+        install_capture(session, &source, &target)?;
         enter(
             session,
             if session.subscription.copy_data {
@@ -80,7 +81,11 @@ const GROUP: usize = 50;
 
 /// Table by table, those whose lock is not to be had come again later; nobody on the source waits longer than the lock
 /// timeout for us.
-fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failure> {
+fn install_capture(
+    session: &mut Session,
+    source: &[Table],
+    target: &[Table],
+) -> Result<(), Failure> {
     let id = session.subscription.id;
     let mut backoff = Backoff::default();
     let mut settled: Option<Vec<u32>> = None;
@@ -100,7 +105,7 @@ fn install_capture(session: &mut Session, source: &[Table]) -> Result<(), Failur
         }
         let mut waiting = None;
         for group in open.chunks(GROUP) {
-            waiting = install_group(session, group, source)?.or(waiting);
+            waiting = install_group(session, group, source, target)?.or(waiting);
             if session.subscription.copy_data {
                 copying::start_workers(&session.subscription)?;
             }
@@ -121,6 +126,7 @@ fn install_group(
     session: &mut Session,
     group: &[Relation],
     source: &[Table],
+    target: &[Table],
 ) -> Result<Option<Failure>, Failure> {
     let id = session.subscription.id;
     let mut waiting = None;
@@ -158,7 +164,7 @@ fn install_group(
     let prints = catalog::fingerprints(&mut session.source, &oids)?;
     if session.subscription.copy_data {
         let relations: Vec<&Relation> = installed.iter().map(|(r, _)| *r).collect();
-        preparation::cut(session, &relations, source)?;
+        preparation::cut(session, &relations, source, target)?;
     }
     captured(session, &installed, &prints)?;
     Ok(waiting)

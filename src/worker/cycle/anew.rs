@@ -74,7 +74,10 @@ impl Cycle<'_> {
         // others are being replayed meanwhile: somebody who reads this one on the target is not waited for
         session.target.batch("set lock_timeout = '1s'")?;
         let prepared = preparation::take_off(session, &[relation], &self.source.tables)
-            .and_then(|()| preparation::cut(session, &[relation], &self.source.tables));
+            .and_then(|()| catalog::tables(&mut session.target))
+            .and_then(|target| {
+                preparation::cut(session, &[relation], &self.source.tables, &target)
+            });
         if !prepared.as_ref().is_err_and(|failure| failure.disconnected) {
             session.target.rollback();
             session.target.batch(TARGETS_LOCK_TIMEOUT)?;

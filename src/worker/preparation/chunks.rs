@@ -14,20 +14,26 @@ use crate::worker::apply::Session;
 
 /// Cuts tables whose capture is installed into chunks. A table that has been copied before is emptied on the target first.
 /// Errors: 55P03 when somebody has one locked on the source.
-pub fn cut(session: &mut Session, wanted: &[&Relation], source: &[Table]) -> Result<(), Failure> {
+pub fn cut(
+    session: &mut Session,
+    wanted: &[&Relation],
+    source: &[Table],
+    target: &[Table],
+) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
     }
     let id = session.subscription.id;
     let oids: Vec<u32> = wanted.iter().map(|r| r.oid).collect();
     let members = chunk::members(&mut session.source, &oids)?;
-    let whole = refuse_duplicates(session, wanted)?;
+    let whole = refuse_duplicates(session, wanted, target)?;
     let workers = i64::from(session.subscription.workers);
     let total = xact::run(|| Ok(relation::of(id)))?
         .iter()
         .map(|r| r.bytes)
         .sum();
     let size = plan::size(total, workers, settings::chunk_bytes());
+    let mut planned = Vec::new();
     for relation in wanted {
         let Some(table) = source.iter().find(|t| t.oid == relation.oid) else {
             return Err(catalog::changed(&relation.shown()));
@@ -45,17 +51,26 @@ pub fn cut(session: &mut Session, wanted: &[&Relation], source: &[Table]) -> Res
         if relation.restarts > 0 {
             start_over(session, relation, table)?;
         }
-        plan_chunks(id, relation, &chunks)?;
+        planned.push((relation, chunks));
     }
-    Ok(())
+    xact::run(|| {
+        for (relation, chunks) in &planned {
+            note(id, relation, chunks);
+        }
+        Ok(())
+    })
 }
 
 /// Tables that keep a unique index, or have been rewritten again and again while they were copied, are copied in one piece:
 /// within one snapshot there are no duplicates, and no ranges of `ctid`.
-fn refuse_duplicates(session: &mut Session, wanted: &[&Relation]) -> Result<Vec<u32>, Failure> {
+fn refuse_duplicates(
+    session: &mut Session,
+    wanted: &[&Relation],
+    target: &[Table],
+) -> Result<Vec<u32>, Failure> {
     const TRIES: i64 = 3;
     let relations: Vec<Relation> = wanted.iter().map(|r| (*r).clone()).collect();
-    let tables = counterparts(session, &relations)?;
+    let tables = counterparts(target, &relations);
     let oids: Vec<String> = tables.iter().map(|(_, t)| t.oid.to_string()).collect();
     let rows = session.target.query(
         include_str!("../../../sql/target/unique.sql"),
@@ -91,52 +106,45 @@ fn start_over(session: &mut Session, relation: &Relation, table: &Table) -> Resu
     target.batch("commit").map_err(during)
 }
 
-/// The table's tasks for rows, made anew, in one transaction with the note that they are there.
-fn plan_chunks(
-    id: i32,
-    relation: &Relation,
-    chunks: &[(&Member, Vec<plan::Range>, bool)],
-) -> Result<(), Failure> {
+/// The table's tasks for rows, made anew, and that they are there.
+fn note(id: i32, relation: &Relation, chunks: &[(&Member, Vec<plan::Range>, bool)]) {
     let count: usize = chunks.iter().map(|(_, ranges, _)| ranges.len()).sum();
-    xact::run(|| {
-        task::forget(id, relation.oid, task::Kind::Chunk);
-        task::forget(id, relation.oid, task::Kind::Analyze);
-        for (member, ranges, by_ctid) in chunks {
-            for range in ranges {
-                let part = |whole: i64| (whole as f64 * range.share) as i64;
-                task::insert_chunk(
-                    id,
-                    &NewChunk {
-                        source_oid: relation.oid,
-                        member: member.oid,
-                        member_name: &member.name,
-                        filenode: member.filenode.filter(|_| *by_ctid),
-                        condition: range.condition.as_deref(),
-                        bytes: part(member.bytes),
-                        rows_estimate: part(member.rows_estimate),
-                    },
-                );
-            }
+    task::forget(id, relation.oid, task::Kind::Chunk);
+    task::forget(id, relation.oid, task::Kind::Analyze);
+    for (member, ranges, by_ctid) in chunks {
+        for range in ranges {
+            let part = |whole: i64| (whole as f64 * range.share) as i64;
+            task::insert_chunk(
+                id,
+                &NewChunk {
+                    source_oid: relation.oid,
+                    member: member.oid,
+                    member_name: &member.name,
+                    filenode: member.filenode.filter(|_| *by_ctid),
+                    condition: range.condition.as_deref(),
+                    bytes: part(member.bytes),
+                    rows_estimate: part(member.rows_estimate),
+                },
+            );
         }
-        // within one snapshot no row can be there twice
-        task::set_open(id, relation.oid, task::Kind::Duplicates, count > 1);
-        task::insert(
-            id,
-            &task::New {
-                source_oid: relation.oid,
-                kind: task::Kind::Analyze,
-                name: None,
-                statements: &[format!(
-                    "analyze {}",
-                    quote::qualified(&relation.schema, &relation.name)
-                )],
-                other_oid: None,
-                bytes: relation.bytes,
-            },
-        );
-        let bytes = chunks.iter().map(|(m, _, _)| m.bytes).sum();
-        let rows = chunks.iter().map(|(m, _, _)| m.rows_estimate).sum();
-        relation::set_planned(id, relation.oid, bytes, rows);
-        Ok(())
-    })
+    }
+    // within one snapshot no row can be there twice
+    task::set_open(id, relation.oid, task::Kind::Duplicates, count > 1);
+    task::insert(
+        id,
+        &task::New {
+            source_oid: relation.oid,
+            kind: task::Kind::Analyze,
+            name: None,
+            statements: &[format!(
+                "analyze {}",
+                quote::qualified(&relation.schema, &relation.name)
+            )],
+            other_oid: None,
+            bytes: relation.bytes,
+        },
+    );
+    let bytes = chunks.iter().map(|(m, _, _)| m.bytes).sum();
+    let rows = chunks.iter().map(|(m, _, _)| m.rows_estimate).sum();
+    relation::set_planned(id, relation.oid, bytes, rows);
 }

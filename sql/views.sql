@@ -193,9 +193,9 @@ select j.name,
        || case
            when j.shown <> 'streaming' then ''
            when j.missing_keys > 0 then
-               pg_catalog.format(' %s foreign keys are not on the target yet; they are being added.', j.missing_keys)
+               pg_catalog.format(' Foreign keys not on the target yet: %s; they are being added.', j.missing_keys)
            when j.missing_validations > 0 then
-               pg_catalog.format(' %s foreign keys are being validated.', j.missing_validations)
+               pg_catalog.format(' Foreign keys being validated: %s.', j.missing_validations)
            else ''
        end as summary,
        j.source_shown as source,

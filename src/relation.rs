@@ -160,15 +160,23 @@ fn read(row: &Row) -> Relation {
     }
 }
 
-pub fn enter(subscription: i32, oid: u32, state: State) {
+/// Moves a table on, unless somebody has moved it meanwhile (repl_resync, for one).
+pub fn enter(subscription: i32, oid: u32, from: State, to: State) {
     spi::update(
-        "update decamp.relation set state = $3 where subscription_id = $1::int4 and source_oid = $2::oid",
+        "update decamp.relation set state = $4 where subscription_id = $1::int4 and source_oid = $2::oid and state = $3",
         &[
             Some(&subscription.to_string()),
             Some(&oid.to_string()),
-            Some(state.as_str()),
+            Some(from.as_str()),
+            Some(to.as_str()),
         ],
     );
+}
+
+/// Whether a table is still to be copied, as it is committed now.
+pub fn is_any_incomplete(subscription: i32) -> bool {
+    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and state in ('init', 'copying', 'copied') limit 1";
+    !spi::read_now(sql, &[Some(&subscription.to_string())]).is_empty()
 }
 
 /// Notes what the source's table looks like while its rows are being delivered.

@@ -149,18 +149,26 @@ impl Subscription {
         format!("pg_decamp {} {what}", self.name)
     }
 
-    /// Moves it to a state, in the tables and here.
-    pub fn enter(&mut self, state: State) {
-        spi::update(
+    /// Moves it to a state, in the tables and here. False if somebody has moved it meanwhile (repl_resync, for one): then
+    /// nothing happens, and it is to be looked at again. To `errored` it goes from any state.
+    pub fn enter(&mut self, state: State) -> bool {
+        let moved = spi::update(
             "update decamp.subscription set state = $2, state_since = pg_catalog.clock_timestamp(), \
                     errored_from = case when $2 = 'errored' then coalesce(errored_from, state) end, \
                     copy_started_at = case when $2 = 'copying' then coalesce(copy_started_at, pg_catalog.clock_timestamp()) \
                                            else copy_started_at end, \
                     copy_finished_at = case when $2 = 'catchup' then pg_catalog.clock_timestamp() else copy_finished_at end \
-             where id = $1::int4",
-            &[Some(&self.id.to_string()), Some(state.as_str())],
+             where id = $1::int4 and (state = $3 or $2 = 'errored')",
+            &[
+                Some(&self.id.to_string()),
+                Some(state.as_str()),
+                Some(self.state.as_str()),
+            ],
         );
-        self.state = state;
+        if moved == 1 {
+            self.state = state;
+        }
+        moved == 1
     }
 }
 

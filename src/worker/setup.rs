@@ -224,7 +224,7 @@ fn captured(
             for partition in partitions {
                 relation::add_partition(id, relation.oid, partition);
             }
-            relation::enter(id, relation.oid, next);
+            relation::enter(id, relation.oid, relation::State::Init, next);
         }
         subscription::clear_failure(id);
         Ok(())

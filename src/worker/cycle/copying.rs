@@ -6,7 +6,7 @@ use crate::pg::{spi, xact};
 use crate::relation::{self, Relation};
 use crate::replay::Trouble;
 use crate::row::Row;
-use crate::subscription::State;
+use crate::subscription::{self, State};
 use crate::table::shown;
 use crate::task;
 use crate::worker::copying;
@@ -47,14 +47,15 @@ impl Cycle<'_> {
             return Ok(());
         }
         xact::run(|| {
-            self.session.subscription.enter(State::Catchup);
-            event::record(
-                Severity::Info,
-                &self.session.subscription.name,
-                "subscription",
-                "copy finished",
-                None,
-            );
+            // not while somebody is just sending a table back
+            let name = self.session.subscription.name.clone();
+            if subscription::by_name_locked(&name).is_err()
+                || relation::is_any_incomplete(self.id())
+                || !self.session.subscription.enter(State::Catchup)
+            {
+                return Ok(());
+            }
+            event::record(Severity::Info, &name, "subscription", "copy finished", None);
             Ok(())
         })?;
         Ok(())

@@ -85,7 +85,7 @@ impl Cycle<'_> {
         }
         self.relations = xact::run(|| {
             for oid in &ready {
-                relation::enter(id, *oid, relation::State::Ready);
+                relation::enter(id, *oid, relation::State::Catchup, relation::State::Ready);
             }
             Ok(())
         })
@@ -117,7 +117,9 @@ impl Cycle<'_> {
             let reading = memory.meter.read();
             let subscription = &mut self.session.subscription;
             xact::run(|| {
-                subscription.enter(State::Streaming);
+                if !subscription.enter(State::Streaming) {
+                    return Ok(());
+                }
                 subscription::publish(id, &reading);
                 event::record(
                     Severity::Info,

@@ -49,7 +49,9 @@ pub fn cut(
             chunks.push((member, ranges, by_ctid));
         }
         if relation.restarts > 0 {
-            start_over(session, relation, table)?;
+            let counterpart = counterparts(target, &[(*relation).clone()]);
+            let counterpart = counterpart.first().map_or(table, |(_, table)| table);
+            start_over(session, relation, counterpart)?;
         }
         planned.push((relation, chunks));
     }
@@ -83,13 +85,19 @@ fn refuse_duplicates(
     Ok(unique.chain(restless).collect())
 }
 
-/// Empties the target's table and forgets the chunks that were there.
+/// Empties the target's table and forgets the chunks that were there. The lock waits for a dead worker's session that may
+/// just be committing one.
 fn start_over(session: &mut Session, relation: &Relation, table: &Table) -> Result<(), Failure> {
     let id = session.subscription.id;
     let old = xact::run(|| Ok(task::ids_of(id, relation.oid)))?;
     let target = &mut session.target;
     let during = |failure: Failure| failure.during(format_args!("emptying {}", relation.shown()));
-    target.batch("begin; savepoint emptying").map_err(during)?;
+    target
+        .batch(&format!(
+            "begin; lock table {} in share row exclusive mode; savepoint emptying",
+            table.only()
+        ))
+        .map_err(during)?;
     // as replay does: where another table refers to it, TRUNCATE is refused
     let emptied = target.batch(&format!("truncate {}", table.only()));
     match emptied {
@@ -112,8 +120,14 @@ fn note(id: i32, relation: &Relation, chunks: &[(&Member, Vec<plan::Range>, bool
     task::forget(id, relation.oid, task::Kind::Chunk);
     task::forget(id, relation.oid, task::Kind::Analyze);
     for (member, ranges, by_ctid) in chunks {
+        // so that the parts together are the whole
+        let all: f64 = ranges.iter().map(|range| range.share).sum();
+        let all = if all > 0.0 { all } else { 1.0 };
+        let mut before = 0.0;
         for range in ranges {
-            let part = |whole: i64| (whole as f64 * range.share) as i64;
+            let after = before + range.share / all;
+            let upto = |share: f64, whole: i64| (whole as f64 * share).round() as i64;
+            let part = |whole: i64| upto(after, whole) - upto(before, whole);
             task::insert_chunk(
                 id,
                 &NewChunk {
@@ -126,6 +140,7 @@ fn note(id: i32, relation: &Relation, chunks: &[(&Member, Vec<plan::Range>, bool
                     rows_estimate: part(member.rows_estimate),
                 },
             );
+            before = after;
         }
     }
     // within one snapshot no row can be there twice

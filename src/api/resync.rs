@@ -67,11 +67,21 @@ fn resync(name: &str, table: &str) -> Result<String, Failure> {
 
 /// By `schema.name` or, if only one schema has it, by name; quoted as in SQL. Errors: 42P01, 22023.
 fn find(subscription: i32, name: &str, table: &str) -> Result<u32, Failure> {
+    const PART: &str = r#"("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)"#;
     let parts = spi::read(
-        "select pg_catalog.array_to_json(pg_catalog.parse_ident($1))::text as parts",
-        &[Some(table)],
+        "select case when $1 operator(pg_catalog.~) $2 \
+                     then pg_catalog.array_to_json(pg_catalog.parse_ident($1))::text end as parts",
+        &[
+            Some(table),
+            Some(&format!(r"^\s*{PART}(\s*\.\s*{PART})*\s*$")),
+        ],
     )[0]
-    .string("parts");
+    .opt("parts")
+    .map(str::to_owned)
+    .ok_or_else(|| {
+        Failure::new("22023", format!("{table:?} is not the name of a table"))
+            .hint("Write it as in SQL: 'public.orders' or '\"Mixed\".\"Case\"'.")
+    })?;
     let parts: Vec<String> =
         serde_json::from_str(&parts).expect("array_to_json of text[] without NULLs");
     let rows = spi::read(

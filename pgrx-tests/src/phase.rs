@@ -17,8 +17,9 @@ use crate::source::DATABASE;
 
 /// How long a migration may take to get to the next phase on a busy machine, back-off after an interruption included.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Their indexes too: else the replay, which stops at its gate, is reached before the end of the copy.
 const OTHERS_COPIED: &str =
-    "SELECT count(*) = 1 FROM repl_tables WHERE state NOT IN ('copied', 'catchup', 'ready')";
+    "SELECT count(*) = 1 FROM repl_tables WHERE state NOT IN ('catchup', 'ready')";
 const SLOW: Duration = Duration::from_millis(150);
 
 /// Where a migration is, finer than its state.
@@ -171,7 +172,6 @@ impl<'a> Gates<'a> {
                     &format!("{waiting} AND application_name LIKE '% copy'"),
                     PATIENCE,
                 );
-                // else the gate of the replay would be reached before the end of the copy
                 target.poll_until(&self.database, OTHERS_COPIED, PATIENCE);
             }
             Phase::Catchup => target.poll_until(

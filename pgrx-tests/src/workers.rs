@@ -107,9 +107,11 @@ impl Pair {
         shown.unwrap_or_else(|| panic!("no error shown within {deadline:?}\n{}", self.tell()))
     }
 
-    /// Waits until the status has no error any more.
+    /// Waits until the status has no error any more, but for a lock that is waited for.
     pub fn wait_for_recovery(&self, deadline: Duration) {
-        let sql = format!("SELECT error IS NULL FROM repl_status WHERE name = '{NAME}'");
+        let sql = format!(
+            "SELECT error IS NULL OR error LIKE '%waiting for a lock%' FROM repl_status WHERE name = '{NAME}'"
+        );
         let gone = wait::within(deadline, || (self.query(&sql) == "t").then_some(()));
         assert!(
             gone.is_some(),

@@ -5,11 +5,21 @@
 -- Returns oid (of the table), name, type (as declared), base_type (domains resolved), not_null, has_default, generated,
 -- identity ('', a = always, d = by default), key_place (1.. or null), equality (operator of the key's index, null off
 -- the key), deferrable (the key's constraint is).
-with candidate as (
+with user_table as (
+    select c.oid
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+),
+candidate as (
     select i.indrelid, i.indexrelid, i.indisprimary, i.indimmediate, i.indkey::int2[] as attributes,
            i.indclass::oid[] as classes,
-           coalesce((pg_catalog.to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts::int) as width
+           -- PostgreSQL 10 has no indnkeyatts
+           case when i.indnatts = 1 then 1
+                else coalesce((pg_catalog.to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts::int)
+           end as width
     from pg_catalog.pg_index i
+    join user_table t on t.oid = i.indrelid
     where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
       and (i.indisprimary or i.indimmediate)
 ),
@@ -23,18 +33,20 @@ key as (
         where u.place <= k.width and not a.attnotnull)
     order by k.indrelid, k.indisprimary desc, k.width, k.indexrelid
 ),
+equality as (
+    select c.oid as class, pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname) as operator
+    from pg_catalog.pg_opclass c
+    join pg_catalog.pg_amop ao
+      on ao.amopfamily = c.opcfamily and ao.amopstrategy = 3
+     and ao.amoplefttype = c.opcintype and ao.amoprighttype = c.opcintype
+    join pg_catalog.pg_operator o on o.oid = ao.amopopr
+    join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+),
 key_column as (
-    select k.indrelid, u.attnum, u.place, not k.indimmediate as deferrable,
-           (select pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname)
-            from pg_catalog.pg_opclass c
-            join pg_catalog.pg_amop ao
-              on ao.amopfamily = c.opcfamily and ao.amopstrategy = 3
-             and ao.amoplefttype = c.opcintype and ao.amoprighttype = c.opcintype
-            join pg_catalog.pg_operator o on o.oid = ao.amopopr
-            join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
-            where c.oid = u.class) as equality
-    from key k,
-         unnest(k.attributes, k.classes) with ordinality u(attnum, class, place)
+    select k.indrelid, u.attnum, u.place, not k.indimmediate as deferrable, e.operator as equality
+    from key k
+    cross join unnest(k.attributes, k.classes) with ordinality u(attnum, class, place)
+    left join equality e on e.class = u.class
     where u.place <= k.width
 )
 select a.attrelid::int8 as oid,
@@ -43,14 +55,14 @@ select a.attrelid::int8 as oid,
        base.name as base_type,
        a.attnotnull as not_null,
        a.atthasdef or a.attidentity <> '' as has_default,
-       coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> '' as generated,
+       -- before PostgreSQL 12 there is no attgenerated
+       a.atthasdef and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> '' as generated,
        a.attidentity as identity,
        kc.place as key_place,
        kc.equality,
        coalesce(kc.deferrable, false) as deferrable
 from pg_catalog.pg_attribute a
-join pg_catalog.pg_class c on c.oid = a.attrelid
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join user_table t on t.oid = a.attrelid
 left join key_column kc on kc.indrelid = a.attrelid and kc.attnum = a.attnum
 cross join lateral (
     with recursive chain(typid, typmod) as (
@@ -66,7 +78,5 @@ cross join lateral (
     join pg_catalog.pg_type t on t.oid = chain.typid
     where t.typtype <> 'd'
 ) base
-where c.relkind in ('r', 'p', 'f')
-  and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-  and a.attnum > 0 and not a.attisdropped
+where a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum

@@ -27,7 +27,8 @@ impl Role {
     /// One statement list for the simple protocol. `row_security = off` gives an error rather than silently missing rows.
     /// The TCP settings are the server's side: should we vanish without a word, it lets go of our locks within half a
     /// minute. On the target a lock is not waited for longer than 10 s, for the source keeps a snapshot meanwhile.
-    /// `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk.
+    /// `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk. `jit = off`: on our
+    /// statements, wide over catalogs and segments with few rows in them, compiling takes longer than running.
     pub fn settings(self, version: i32) -> String {
         let mut sql = String::from(
             "set search_path = pg_catalog; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
@@ -37,6 +38,9 @@ impl Role {
              set default_transaction_isolation = 'read committed'; set synchronous_commit = on; \
              set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;",
         );
+        if version >= 110_000 {
+            sql.push_str("set jit = off;");
+        }
         if version >= 120_000 {
             sql.push_str("set tcp_user_timeout = '30s';");
         }

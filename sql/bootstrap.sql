@@ -186,7 +186,7 @@ create table decamp.task (
     constraint task_state_check check (state in ('pending', 'running', 'done'))
 );
 
-create index task_open_idx on decamp.task (subscription_id, source_oid, phase) where state <> 'done';
+create index task_relation_idx on decamp.task (subscription_id, source_oid, phase);
 
 comment on table decamp.task is 'one piece of a subscription''s initial copy; claimed by copy workers';
 comment on column decamp.task.kind is

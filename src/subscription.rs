@@ -42,8 +42,16 @@ pub struct Subscription {
     pub state: State,
 }
 
-const COLUMNS: &str = "id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
-     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, state";
+/// A query for subscriptions: what follows their columns.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
+     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, state from decamp.subscription ",
+            $rest
+        )
+    };
+}
 
 fn read(row: &Row) -> Subscription {
     Subscription {
@@ -69,21 +77,20 @@ fn strings(json: &str) -> Vec<String> {
 
 /// By id; `None` when it is gone.
 pub fn by_id(id: i32) -> Option<Subscription> {
-    let sql = format!("select {COLUMNS} from decamp.subscription where id = $1::int4");
-    spi::read(&sql, &[Some(&id.to_string())]).first().map(read)
+    let sql = select!("where id = $1::int4");
+    spi::read(sql, &[Some(&id.to_string())]).first().map(read)
 }
 
 /// By id, waiting for a `repl_stop` in progress to end; `None` when it is gone.
 pub fn by_id_settled(id: i32) -> Option<Subscription> {
-    let sql =
-        format!("select {COLUMNS} from decamp.subscription where id = $1::int4 for key share");
-    spi::write(&sql, &[Some(&id.to_string())]).first().map(read)
+    let sql = select!("where id = $1::int4 for key share");
+    spi::write(sql, &[Some(&id.to_string())]).first().map(read)
 }
 
 /// By name, on a snapshot taken now. Errors: 42704.
 pub fn by_name(name: &str) -> Result<Subscription, Failure> {
-    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1");
-    spi::read_now(&sql, &[Some(name)])
+    let sql = select!("where name = $1");
+    spi::read_now(sql, &[Some(name)])
         .first()
         .map(read)
         .ok_or_else(|| unknown(name))
@@ -91,17 +98,16 @@ pub fn by_name(name: &str) -> Result<Subscription, Failure> {
 
 /// By name, locked until the transaction ends; workers go on meanwhile. Errors: 42704.
 pub fn by_name_locked(name: &str) -> Result<Subscription, Failure> {
-    locked(name, "for no key update")
+    locked(name, select!("where name = $1 for no key update"))
 }
 
 /// By name, locked until the transaction ends, against starting workers too. Errors: 42704.
 pub fn by_name_to_end(name: &str) -> Result<Subscription, Failure> {
-    locked(name, "for update")
+    locked(name, select!("where name = $1 for update"))
 }
 
-fn locked(name: &str, clause: &str) -> Result<Subscription, Failure> {
-    let sql = format!("select {COLUMNS} from decamp.subscription where name = $1 {clause}");
-    spi::write(&sql, &[Some(name)])
+fn locked(name: &str, sql: &'static str) -> Result<Subscription, Failure> {
+    spi::write(sql, &[Some(name)])
         .first()
         .map(read)
         .ok_or_else(|| unknown(name))
@@ -109,8 +115,8 @@ fn locked(name: &str, clause: &str) -> Result<Subscription, Failure> {
 
 /// All of them.
 pub fn all() -> Vec<Subscription> {
-    let sql = format!("select {COLUMNS} from decamp.subscription order by id");
-    spi::read(&sql, &[]).iter().map(read).collect()
+    let sql = select!("order by id");
+    spi::read(sql, &[]).iter().map(read).collect()
 }
 
 fn unknown(name: &str) -> Failure {

@@ -307,14 +307,17 @@ pub fn progress(id: i64, flow: Flow) {
 }
 
 pub fn finish(id: i64, flow: Option<Flow>) {
-    if let Some(flow) = flow {
-        progress(id, flow);
-    }
+    let count = |of: fn(Flow) -> u64| flow.map(|flow| of(flow).to_string());
     spi::update(
         "update decamp.task set state = 'done', finished_at = pg_catalog.clock_timestamp(), error = null, part = null, \
-                worker_pid = null, worker_since = null, target_pid = null \
+                worker_pid = null, worker_since = null, target_pid = null, \
+                rows_done = coalesce($2::int8, rows_done), bytes_done = coalesce($3::int8, bytes_done) \
          where id = $1::int8",
-        &[Some(&id.to_string())],
+        &[
+            Some(&id.to_string()),
+            count(|flow| flow.rows).as_deref(),
+            count(|flow| flow.bytes).as_deref(),
+        ],
     );
 }
 

@@ -15,7 +15,7 @@ first as (
     limit 1
     for update of o skip locked
 ),
--- up to 50 and 8 MB, and no more than this worker's share
+-- up to 100 and 8 MB, and no more than this worker's share
 small as (
     select r.id, sum(r.bytes) over (order by r.table_bytes desc, r.id) as bytes
     from ready r
@@ -27,7 +27,7 @@ more as (
     join small using (id)
     where o.state = 'pending' and small.bytes < 8388608
     order by small.bytes, o.id
-    limit (select least(count(*) / (select s.workers from decamp.subscription s where s.id = $1::int4), 49) from small)
+    limit (select least(count(*) / (select s.workers from decamp.subscription s where s.id = $1::int4), 99) from small)
     for update of o skip locked
 ),
 -- what others have to do, small matters left aside

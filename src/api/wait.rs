@@ -106,16 +106,21 @@ fn wait(name: &str, until: Until, timeout: Option<Duration>) -> Result<String, F
 }
 
 fn reached(id: i32, until: Until) -> bool {
-    let condition = match until {
+    let sql = match until {
         Until::Copied => {
-            "s.state in ('copying', 'catchup', 'streaming') and not exists ( \
+            "select s.state in ('copying', 'catchup', 'streaming') and not exists ( \
                  select 1 from decamp.relation r where r.subscription_id = s.id \
-                 and r.state not in ('copied', 'catchup', 'ready')) and $2::int8 is not null"
+                 and r.state not in ('copied', 'catchup', 'ready')) and $2::int8 is not null as reached \
+             from decamp.subscription s where s.id = $1::int4"
         }
-        Until::Streaming => "s.state = 'streaming' and $2::int8 is not null",
+        Until::Streaming => {
+            "select s.state = 'streaming' and $2::int8 is not null as reached \
+             from decamp.subscription s where s.id = $1::int4"
+        }
         Until::CaughtUp(_) => {
-            "s.state = 'streaming' and s.complete_at >= s.looked_at \
-             and s.looked_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond'"
+            "select s.state = 'streaming' and s.complete_at >= s.looked_at \
+             and s.looked_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond' as reached \
+             from decamp.subscription s where s.id = $1::int4"
         }
     };
     let since = if let Until::CaughtUp(at) = until {
@@ -123,9 +128,7 @@ fn reached(id: i32, until: Until) -> bool {
     } else {
         0
     };
-    let sql =
-        format!("select {condition} as reached from decamp.subscription s where s.id = $1::int4");
-    spi::read_now(&sql, &[Some(&id.to_string()), Some(&since.to_string())])
+    spi::read_now(sql, &[Some(&id.to_string()), Some(&since.to_string())])
         .first()
         .is_some_and(|row| row.opt("reached") == Some("t"))
 }

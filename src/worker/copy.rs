@@ -6,7 +6,7 @@ mod target;
 
 use std::time::{Duration, Instant};
 
-use super::sides;
+use super::{copying, sides};
 use crate::capture::Names;
 use crate::catalog::{self, Snapshot};
 use crate::event::{self, Severity};
@@ -74,7 +74,7 @@ enum Next {
     /// there is something to do, and we are not connected
     Connect(Box<Subscription>),
     Work(Box<Subscription>, Claim),
-    /// not now, but tables are still being copied
+    /// not now, but tables are still being copied, or about to be
     Later,
     Nothing,
 }
@@ -96,17 +96,20 @@ fn next(id: i32, sides: Option<&Sides>) -> Result<Next, Failure> {
         if place.is_some_and(|place| place as i64 >= i64::from(subscription.workers)) {
             return Ok(Next::Nothing);
         }
-        let open = task::open(id);
-        if open.claimable > 0 {
-            // repl_alter may have changed where to connect to
-            if !sides.is_some_and(|sides| sides.lead_to(&subscription)) {
-                return Ok(Next::Connect(Box::new(subscription)));
-            }
-            if let Some(claim) = task::claim(id) {
-                return Ok(Next::Work(Box::new(subscription), claim));
-            }
+        // repl_alter may have changed where to connect to
+        let connected = sides.is_some_and(|sides| sides.lead_to(&subscription));
+        if connected && let Some(claim) = task::claim(id) {
+            return Ok(Next::Work(Box::new(subscription), claim));
         }
-        Ok(if open.copying {
+        let open = task::open(id);
+        if open.claimable > 0 && !connected {
+            return Ok(Next::Connect(Box::new(subscription)));
+        }
+        if connected && !open.copying {
+            // the apply worker may be busy elsewhere, and somebody waits for this
+            copying::advance(&subscription);
+        }
+        Ok(if open.copying || subscription.state == State::Installing {
             Next::Later
         } else {
             Next::Nothing

@@ -77,7 +77,7 @@ fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
 }
 
 /// Tables are captured in groups of this size, each table in a transaction of its own; then copy workers begin with them.
-const GROUP: usize = 50;
+const GROUP: usize = 100;
 
 /// Table by table, those whose lock is not to be had come again later; nobody on the source waits longer than the lock
 /// timeout for us.

@@ -2,12 +2,10 @@
 
 use super::Cycle;
 use crate::event::{self, Severity};
-use crate::pg::{spi, xact};
+use crate::pg::xact;
 use crate::relation::{self, Relation};
 use crate::replay::Trouble;
-use crate::row::Row;
 use crate::subscription::{self, State};
-use crate::table::shown;
 use crate::task;
 use crate::worker::copying;
 
@@ -18,14 +16,7 @@ impl Cycle<'_> {
         self.begin_anew()?;
         let moved = xact::run(|| {
             task::reclaim(id);
-            let moved = spi::write(
-                include_str!("../../../sql/state/advance.sql"),
-                &[Some(&id.to_string())],
-            );
-            for row in &moved {
-                tell(&self.session.subscription.name, row);
-            }
-            Ok(!moved.is_empty())
+            Ok(copying::advance(&self.session.subscription))
         })?;
         copying::start_workers(&self.session.subscription)?;
         if moved {
@@ -60,24 +51,4 @@ impl Cycle<'_> {
         })?;
         Ok(())
     }
-}
-
-/// What happened to a table, for the history.
-fn tell(subscription: &str, row: &Row) {
-    let table = shown(row.text("schema"), row.text("name"));
-    let message = match (row.text("state"), row.int("indexes")) {
-        ("copying", 0) => format!(
-            "copied {} rows in {} s",
-            row.text("rows"),
-            row.text("copying")
-        ),
-        ("copying", n) => format!(
-            "copied {} rows in {} s, built {n} indexes and constraints in {} s",
-            row.text("rows"),
-            row.text("copying"),
-            row.text("indexing")
-        ),
-        _ => return,
-    };
-    event::record(Severity::Info, subscription, &table, &message, None);
 }

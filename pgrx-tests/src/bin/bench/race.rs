@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::contender::{Contender, DECAMP, Run};
-use super::data::Data;
+use super::data::{Data, Kind};
 use super::figures::{Figures, range, ratio, seconds};
 use super::quiet;
 use super::report::Report;
@@ -29,6 +29,10 @@ pub fn run(
 ) -> Result<(), String> {
     report.heading(&format!("Initial copy: {}", data.kind.name()));
     report.note(&data.about);
+    if data.kind == Kind::Many {
+        stage.keep_everything();
+        report.note("each run has a copy of the source's database to itself, and what it leaves behind is not deleted before all have run");
+    }
     let mut lanes: Vec<Lane> = contenders
         .iter()
         .map(|contender| Lane {
@@ -43,7 +47,8 @@ pub fn run(
                 continue;
             }
             let name = lane.contender.name();
-            let run = Run::new(stage, data.database, settings);
+            let database = stage.source_database(data.database);
+            let run = Run::new(stage, &database, settings);
             match copy(lane.contender, &run, data, settings, report) {
                 Ok(time) => {
                     report.progress(&format!(
@@ -59,6 +64,7 @@ pub fn run(
             }
         }
     }
+    stage.keep_nothing();
     tell(&lanes, report);
     match lanes.iter().find(|lane| lane.contender.name() == DECAMP) {
         Some(Lane {

@@ -1,6 +1,7 @@
 //! The two servers, the same for everybody, and the emptying of the target before each run.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use decamp_tests::Pair;
 use decamp_tests::installation::make_directory;
@@ -10,7 +11,7 @@ use decamp_tests::{proxy::Proxy, server::uri};
 
 use super::settings::Settings;
 
-/// The target's database: dropped and made anew for each run.
+/// The target's database: made anew for each run.
 pub const TARGET: &str = "bench";
 /// Who may do all on the source, for the contender that needs it; its password is [`PASSWORD`].
 const SUPERUSER: &str = "bench";
@@ -19,6 +20,8 @@ pub struct Stage {
     pub pair: Pair,
     /// For the contenders' files; emptied before each run.
     pub scratch: PathBuf,
+    /// How many former runs' databases and files were set aside; `None`: they are dropped.
+    aside: Mutex<Option<u32>>,
     /// Last, so that the servers have been dropped before.
     _watchman: Watchman,
 }
@@ -62,6 +65,7 @@ impl Stage {
         Self {
             pair,
             scratch,
+            aside: Mutex::default(),
             _watchman: watchman,
         }
     }
@@ -85,15 +89,54 @@ impl Stage {
         self.pair.proxy()
     }
 
+    fn aside(&self) -> MutexGuard<'_, Option<u32>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing that a run leaves behind is deleted. Where thousands of files have been deleted, ext4 makes new ones
+    /// several times slower for minutes, to keep away from their inodes: who comes later would pay for who came before.
+    pub fn keep_everything(&self) {
+        *self.aside() = Some(0);
+    }
+
+    /// Whether what is left of a run need not be cleaned up.
+    pub fn keeps_everything(&self) -> bool {
+        self.aside().is_some()
+    }
+
+    pub fn keep_nothing(&self) {
+        *self.aside() = None;
+    }
+
+    /// The source's database for a run: a copy of its own where everything is kept, for what one leaves in the catalogs is in the
+    /// next one's way.
+    pub fn source_database(&self, database: &str) -> String {
+        let Some(number) = *self.aside() else {
+            return database.to_owned();
+        };
+        let copy = format!("{database}_{number}");
+        self.pair.source.sql(
+            "postgres",
+            &format!("CREATE DATABASE {copy} TEMPLATE {database} OWNER {ROLE}"),
+        );
+        copy
+    }
+
     /// An empty database on the target, no dirty page on either side, no file of a former run.
     pub fn clear(&self) {
         let target = &self.pair.target;
-        let _ = std::fs::remove_dir_all(&self.scratch);
+        let aside = *self.aside();
+        if let Some(number) = aside {
+            self.set_aside(number);
+            *self.aside() = Some(number + 1);
+        } else {
+            let _ = std::fs::remove_dir_all(&self.scratch);
+            target.sql(
+                "postgres",
+                &format!("DROP DATABASE IF EXISTS {TARGET} WITH (FORCE)"),
+            );
+        }
         make_directory(&self.scratch);
-        target.sql(
-            "postgres",
-            &format!("DROP DATABASE IF EXISTS {TARGET} WITH (FORCE)"),
-        );
         target.sql(
             "postgres",
             &format!("CREATE DATABASE {TARGET} TEMPLATE template0"),
@@ -101,5 +144,26 @@ impl Stage {
         for server in [&*self.pair.source, target] {
             server.sql("postgres", "CHECKPOINT");
         }
+    }
+
+    fn set_aside(&self, number: u32) {
+        let target = &self.pair.target;
+        // none, if this is the first run
+        let _ = std::fs::rename(
+            &self.scratch,
+            self.scratch.with_extension(number.to_string()),
+        );
+        let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{TARGET}'");
+        if target.query_one_text("postgres", &there) == "0" {
+            return;
+        }
+        target.sql(
+            "postgres",
+            &format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{TARGET}'"),
+        );
+        target.sql(
+            "postgres",
+            &format!("ALTER DATABASE {TARGET} RENAME TO {TARGET}_{number}"),
+        );
     }
 }

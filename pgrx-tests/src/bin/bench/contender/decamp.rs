@@ -82,6 +82,12 @@ impl Contender for Decamp {
     }
 
     fn clean_up(&self, run: &Run) -> Result<(), String> {
-        call(run, &format!("SELECT repl_stop('{SUBSCRIPTION}')"))
+        call(
+            run,
+            &format!(
+                "SELECT repl_stop('{SUBSCRIPTION}', drop_source_objects => {})",
+                !run.stage.keeps_everything()
+            ),
+        )
     }
 }

@@ -23,7 +23,7 @@ help: ## list the targets
 	@echo
 	@echo "  PG_CONFIG=$(PG_CONFIG)"
 	@echo "  DECAMP_CACHE=$(DECAMP_CACHE)"
-	@echo "  for bench: BENCH_ONLY=pgbench,mixed,many,cut,latency,writes"
+	@echo "  for bench: BENCH_ONLY=many,pgbench,mixed,cut,latency,writes,overhead,catchup,lag,idle"
 	@echo "             BENCH_CONTENDERS=decamp,pgcopydb,pg_dump,subscription,bucardo"
 	@echo "             BENCH_JOBS=2 BENCH_ROUNDS=3 BENCH_SCALE=1 BENCH_REPORT=target/bench.md"
 
@@ -43,7 +43,7 @@ demo: ## set up, build, install, then migrate a live database before your eyes
 	@pgrx-tests/install.sh install $(TEST_PG_CONFIG)
 	@cargo run --quiet --package decamp-tests --bin demo
 
-bench: ## measure the initial copy beside its peers, for about an hour (or BENCH_ONLY=part,...)
+bench: ## measure copy and replay beside its peers, for about two hours (or BENCH_ONLY=part,...)
 	@pgrx-tests/setup.sh build
 	@pgrx-tests/setup.sh bench
 	@pgrx-tests/install.sh install $(TEST_PG_CONFIG)

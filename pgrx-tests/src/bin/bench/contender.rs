@@ -1,15 +1,18 @@
 //! Who copies a database: pg_decamp and its peers, all with the same servers, the same jobs, the same two connections' ends.
 
-mod bucardo;
+pub mod bucardo;
 pub mod decamp;
 mod dump;
 mod pgcopydb;
+pub mod pglogical;
 pub mod programs;
-mod subscription;
+pub mod subscription;
 
 use std::time::Duration;
 
 use decamp_tests::Server;
+use decamp_tests::server::client::told;
+use decamp_tests::wait;
 
 use super::settings::Settings;
 use super::stage::{Stage, TARGET};
@@ -59,6 +62,37 @@ impl<'a> Run<'a> {
     }
 }
 
+fn call(server: &Server, database: &str, sql: &str) -> Result<(), String> {
+    server
+        .try_rows(database, sql)
+        .map(drop)
+        .map_err(|error| told(&error))
+}
+
+/// Runs a statement on the source, as its superuser.
+pub fn call_source(run: &Run, sql: &str) -> Result<(), String> {
+    call(&run.stage.pair.source, run.database, sql)
+}
+
+/// Runs a statement on the target, as its superuser.
+pub fn call_target(run: &Run, sql: &str) -> Result<(), String> {
+    call(run.target(), TARGET, sql)
+}
+
+/// Drops the source's replication slots, those of a run that failed too; what is in use is let go in a moment.
+fn drop_slots(run: &Run) -> Result<(), String> {
+    let source = &run.stage.pair.source;
+    let slots =
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
+    wait::within(Duration::from_secs(10), || {
+        let left = source
+            .try_rows("postgres", slots)
+            .and_then(|_| source.try_rows("postgres", "SELECT FROM pg_replication_slots"));
+        left.is_ok_and(|left| left.is_empty()).then_some(())
+    })
+    .ok_or("a replication slot is left".into())
+}
+
 pub trait Contender {
     fn name(&self) -> &'static str;
 
@@ -86,25 +120,33 @@ pub fn all() -> Vec<Box<dyn Contender>> {
     ]
 }
 
-/// Those that are wanted and there; says loudly which are not there.
-pub fn present(stage: &Stage, settings: &Settings) -> Result<Vec<Box<dyn Contender>>, String> {
+pub fn refuse_unknown(settings: &Settings) -> Result<(), String> {
     let all = all();
-    let names: Vec<&str> = all.iter().map(|contender| contender.name()).collect();
-    if let Some(name) = settings.unknown_contender(&names) {
-        return Err(format!(
+    let mut names: Vec<&str> = all.iter().map(|contender| contender.name()).collect();
+    names.push(pglogical::NAME);
+    match settings.unknown_contender(&names) {
+        Some(name) => Err(format!(
             "BENCH_CONTENDERS: there is no {name}, but {}",
             names.join(", ")
-        ));
+        )),
+        None => Ok(()),
     }
-    let wanted = all
+}
+
+/// Those that are wanted and there; says loudly which are not there.
+pub fn present(stage: &Stage, settings: &Settings) -> Vec<Box<dyn Contender>> {
+    let wanted = all()
         .into_iter()
         .filter(|contender| settings.wants_contender(contender.name()));
-    let present = wanted.filter(|contender| match contender.lacks(stage) {
-        Some(lack) => {
-            eprintln!("\nSKIPPED {}: {lack}: run `make bench`\n", contender.name());
-            false
-        }
-        None => true,
-    });
-    Ok(present.collect())
+    let present = wanted.filter(|contender| is_there(contender.as_ref(), stage));
+    present.collect()
+}
+
+/// Says loudly if not.
+pub fn is_there(contender: &dyn Contender, stage: &Stage) -> bool {
+    let lack = contender.lacks(stage);
+    if let Some(lack) = &lack {
+        eprintln!("\nSKIPPED {}: {lack}: run `make bench`\n", contender.name());
+    }
+    lack.is_none()
 }

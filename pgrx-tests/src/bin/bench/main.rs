@@ -3,11 +3,17 @@
 //! [`settings`] is what the environment asks for, [`contender`] who copies, [`data`] what, [`race`] how it is measured.
 //! Ends with exit code 1 when pg_decamp has failed: its copy was not equal to its source, or there was none.
 
+mod catchup;
 mod contender;
 mod cut;
 mod data;
 mod figures;
+mod follower;
+mod fresh;
+mod idle;
+mod lag;
 mod latency;
+mod overhead;
 mod quiet;
 mod race;
 mod report;
@@ -23,7 +29,7 @@ use std::time::Instant;
 use data::{Data, Kind};
 use decamp_tests::watchman;
 use report::Report;
-use settings::{PARTS, Settings};
+use settings::{COPYING, FOLLOWING, Settings};
 use stage::Stage;
 
 fn main() -> ExitCode {
@@ -44,55 +50,22 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let began = Instant::now();
     let settings = Settings::from_environment()?;
+    contender::refuse_unknown(&settings)?;
     let mut report = Report::new(settings.report.clone());
-    let stage = Stage::set_up(&settings);
-    let contenders = contender::present(&stage, &settings)?;
     report.title("Benchmark");
-    let mut facts = vec![
-        ("Machine", machine()),
-        (
-            "Servers",
-            format!(
-                "both PostgreSQL {}, on this machine; {}; the source is reached by TCP with TLS, the target by its socket",
-                version(&stage),
-                Stage::about(&settings)
-            ),
-        ),
-        (
-            "Runs",
-            format!(
-                "{} rounds, everybody in turn, each into an empty database after a checkpoint of both servers",
-                settings.rounds
-            ),
-        ),
-    ];
-    for contender in &contenders {
-        facts.push((contender.name(), contender.about(settings.jobs)));
-    }
-    report.facts(&facts);
-
-    let mut library = Library {
-        stage: &stage,
-        settings: &settings,
-        loaded: Vec::new(),
-    };
     let mut failures = Vec::new();
-    for part in PARTS {
-        if !settings.wants(part) {
-            continue;
+    for (parts, measure) in [
+        (COPYING.as_slice(), copy as Measure),
+        (FOLLOWING.as_slice(), follow as Measure),
+    ] {
+        let wanted: Vec<&str> = parts
+            .iter()
+            .copied()
+            .filter(|part| settings.wants(part))
+            .collect();
+        if !wanted.is_empty() {
+            measure(&wanted, &settings, &mut report, &mut failures)?;
         }
-        let data = library.get(data_of(part), &report);
-        let outcome = match part {
-            "cut" => cut::run(&stage, data, &contenders, &settings, &mut report),
-            "latency" => latency::run(&stage, data, &contenders, &settings, &mut report),
-            "writes" => writes::run(&stage, data, &contenders, &settings, &mut report),
-            _ => race::run(&stage, data, &contenders, &settings, &mut report),
-        };
-        if let Err(failure) = outcome {
-            report.progress(&format!("{part} FAILED: {failure}"));
-            failures.push(part);
-        }
-        report.save()?;
     }
     report.progress(&format!(
         "{:.0} minutes; the tables are in {}",
@@ -106,13 +79,108 @@ fn run() -> Result<(), String> {
     }
 }
 
-fn data_of(part: &str) -> Kind {
-    let same = Kind::ALL.into_iter().find(|kind| kind.name() == part);
-    same.unwrap_or(if part == "writes" {
-        Kind::Pgbench
-    } else {
-        Kind::Mixed
-    })
+/// Measures these parts; the names of those that failed are added to the last.
+type Measure = fn(&[&str], &Settings, &mut Report, &mut Vec<String>) -> Result<(), String>;
+
+fn copy(
+    parts: &[&str],
+    settings: &Settings,
+    report: &mut Report,
+    failures: &mut Vec<String>,
+) -> Result<(), String> {
+    let stage = Stage::set_up(settings);
+    let contenders = contender::present(&stage, settings);
+    let who = contenders
+        .iter()
+        .map(|c| (c.name(), c.about(settings.jobs)));
+    report.facts(&facts(&stage, settings, who));
+    let mut library = Library {
+        stage: &stage,
+        settings,
+        loaded: Vec::new(),
+    };
+    for part in parts {
+        let kind = match *part {
+            "writes" => Kind::Pgbench,
+            "cut" | "latency" => Kind::Mixed,
+            name => *Kind::ALL
+                .iter()
+                .find(|kind| kind.name() == name)
+                .expect("the other parts are data sets"),
+        };
+        let data = library.get(kind, report);
+        let outcome = match *part {
+            "cut" => cut::run(&stage, data, &contenders, settings, report),
+            "latency" => latency::run(&stage, data, &contenders, settings, report),
+            "writes" => writes::run(&stage, data, &contenders, settings, report),
+            _ => race::run(&stage, data, &contenders, settings, report),
+        };
+        close(part, outcome, report, failures)?;
+    }
+    Ok(())
+}
+
+fn follow(
+    parts: &[&str],
+    settings: &Settings,
+    report: &mut Report,
+    failures: &mut Vec<String>,
+) -> Result<(), String> {
+    let stage = Stage::set_up_with_pglogical(settings);
+    let followers = follower::present(&stage, settings);
+    let who = followers.iter().map(|f| (f.name(), f.about(settings.jobs)));
+    report.facts(&facts(&stage, settings, who));
+    for part in parts {
+        let outcome = match *part {
+            "overhead" => overhead::run(&stage, &followers, settings, report),
+            "catchup" => catchup::run(&stage, &followers, settings, report),
+            "lag" => lag::run(&stage, &followers, settings, report),
+            _ => idle::run(&stage, settings, report),
+        };
+        close(part, outcome, report, failures)?;
+    }
+    Ok(())
+}
+
+fn close(
+    part: &str,
+    outcome: Result<(), String>,
+    report: &Report,
+    failures: &mut Vec<String>,
+) -> Result<(), String> {
+    if let Err(failure) = outcome {
+        report.progress(&format!("{part} FAILED: {failure}"));
+        failures.push(part.to_owned());
+    }
+    report.save()
+}
+
+/// What there is to know about the servers, the runs and those who take part.
+fn facts<'a>(
+    stage: &Stage,
+    settings: &Settings,
+    who: impl Iterator<Item = (&'a str, String)>,
+) -> Vec<(&'a str, String)> {
+    let mut facts = vec![
+        ("Machine", machine()),
+        (
+            "Servers",
+            format!(
+                "both PostgreSQL {}, on this machine; {}; the source is reached by TCP with TLS, the target by its socket",
+                version(stage),
+                stage.about
+            ),
+        ),
+        (
+            "Runs",
+            format!(
+                "{} rounds, everybody in turn, each into an empty database after a checkpoint of both servers",
+                settings.rounds
+            ),
+        ),
+    ];
+    facts.extend(who);
+    facts
 }
 
 /// The data sets on the source, loaded when first wanted.

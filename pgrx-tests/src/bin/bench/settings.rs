@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The parts, in the order they run: the first three are data sets that are copied, the one with thousands of files before
-/// anybody has deleted any (see `Stage::keep_everything`); the last one changes its data.
-pub const PARTS: [&str; 6] = ["many", "pgbench", "mixed", "cut", "latency", "writes"];
+/// The parts about copying, in the order they run: data sets that are copied, the one with thousands of files before anybody has
+/// deleted any (see `Stage::keep_everything`); what else there is to a copy.
+pub const COPYING: [&str; 6] = ["many", "pgbench", "mixed", "cut", "latency", "writes"];
+/// The parts about going on after the copy.
+pub const FOLLOWING: [&str; 4] = ["overhead", "catchup", "lag", "idle"];
 
 pub struct Settings {
     /// `BENCH_JOBS`: workers, table jobs, index jobs, whatever a contender calls them.
@@ -17,7 +19,7 @@ pub struct Settings {
     pub rounds: usize,
     /// `BENCH_SCALE`: a factor for the size of the data.
     pub scale: f64,
-    /// `BENCH_ONLY`: names of [`PARTS`].
+    /// `BENCH_ONLY`: names of [`COPYING`] and [`FOLLOWING`].
     only: Option<Vec<String>>,
     /// `BENCH_CONTENDERS`: their names.
     contenders: Option<Vec<String>>,
@@ -41,15 +43,16 @@ impl Settings {
             timeout: Duration::from_secs(value("BENCH_TIMEOUT", 3600)?),
             quiet: Duration::from_secs(value("BENCH_QUIET", 60)?),
         };
+        let parts = [COPYING.as_slice(), FOLLOWING.as_slice()].concat();
         let unknown = settings
             .only
             .iter()
             .flatten()
-            .find(|name| !PARTS.contains(&name.as_str()));
+            .find(|name| !parts.contains(&name.as_str()));
         match unknown {
             Some(name) => Err(format!(
                 "BENCH_ONLY: there is no {name}, but {}",
-                PARTS.join(", ")
+                parts.join(", ")
             )),
             None if settings.jobs == 0 || settings.rounds == 0 || settings.scale <= 0.0 => {
                 Err("BENCH_JOBS, BENCH_ROUNDS and BENCH_SCALE must be above zero".into())

@@ -1,11 +1,13 @@
 //! The two servers, the same for everybody, and the emptying of the target before each run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use decamp_tests::Pair;
 use decamp_tests::installation::make_directory;
 use decamp_tests::source::{PASSWORD, ROLE};
+use decamp_tests::wait;
 use decamp_tests::watchman::Watchman;
 use decamp_tests::{proxy::Proxy, server::uri};
 
@@ -16,8 +18,14 @@ pub const TARGET: &str = "bench";
 /// Who may do all on the source, for the contender that needs it; its password is [`PASSWORD`].
 const SUPERUSER: &str = "bench";
 
+const SET_ASIDE: Duration = Duration::from_secs(60);
+/// Debian's.
+const PGLOGICAL: &str = "/usr/lib/postgresql/15/lib/pglogical.so";
+
 pub struct Stage {
     pub pair: Pair,
+    /// What the report says about the servers.
+    pub about: String,
     /// For the contenders' files; emptied before each run.
     pub scratch: PathBuf,
     /// How many former runs' databases and files were set aside; `None`: they are dropped.
@@ -44,12 +52,30 @@ fn conf(jobs: usize) -> Vec<String> {
         format!("max_replication_slots = {}", at_least(10)),
         format!("max_logical_replication_workers = {}", at_least(4)),
         format!("max_sync_workers_per_subscription = {jobs}"),
+        // a subscription that is let go begins at once, not some seconds later
+        "wal_retrieve_retry_interval = '100ms'".into(),
     ]
 }
 
 impl Stage {
     pub fn set_up(settings: &Settings) -> Self {
-        let conf = conf(settings.jobs);
+        Self::set_up_with(&conf(settings.jobs))
+    }
+
+    /// Servers with pglogical, where it is installed. It never answers what DROP DATABASE asks of every process: on them
+    /// everything is kept.
+    pub fn set_up_with_pglogical(settings: &Settings) -> Self {
+        let mut conf = conf(settings.jobs);
+        if Path::new(PGLOGICAL).exists() {
+            conf.push("shared_preload_libraries = 'pglogical'".into());
+            conf.push("output_plugin_libraries = 'pgoutput, pglogical_output'".into());
+        }
+        let stage = Self::set_up_with(&conf);
+        stage.keep_everything();
+        stage
+    }
+
+    fn set_up_with(conf: &[String]) -> Self {
         let builder = conf
             .iter()
             .fold(Pair::builder().without_extension(), |builder, line| {
@@ -64,15 +90,11 @@ impl Stage {
         let scratch = pair.target.directory().join("scratch");
         Self {
             pair,
+            about: conf.join(", "),
             scratch,
             aside: Mutex::default(),
             _watchman: watchman,
         }
-    }
-
-    /// What the report says about the servers.
-    pub fn about(settings: &Settings) -> String {
-        conf(settings.jobs).join(", ")
     }
 
     /// How a contender reaches a database of the source: by TCP with TLS, as its owner.
@@ -157,13 +179,14 @@ impl Stage {
         if target.query_one_text("postgres", &there) == "0" {
             return;
         }
-        target.sql(
-            "postgres",
-            &format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{TARGET}'"),
+        // pglogical looks into every database now and then
+        let end_sessions = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{TARGET}'"
         );
-        target.sql(
-            "postgres",
-            &format!("ALTER DATABASE {TARGET} RENAME TO {TARGET}_{number}"),
-        );
+        let rename = format!("ALTER DATABASE {TARGET} RENAME TO {TARGET}_{number}");
+        wait::until_true(SET_ASIDE, "the last run's database is let go", || {
+            target.sql("postgres", &end_sessions);
+            target.try_rows("postgres", &rename).is_ok()
+        });
     }
 }

@@ -121,8 +121,13 @@ fn wait_for_copy(run: &Run) -> Result<(), String> {
     ended.unwrap_or_else(|| Err(format!("not copied within {:?}", run.timeout)))
 }
 
+/// Starts the daemon, which begins with what has been collected.
+pub fn start(run: &Run) -> Result<(), String> {
+    bucardo(run, &["start"]).map(drop)
+}
+
 /// Ends the daemon: its pid file goes with it.
-fn stop(run: &Run) -> Result<(), String> {
+pub fn stop(run: &Run) -> Result<(), String> {
     let pid_file = directory(run).join("bucardo.mcp.pid");
     let Ok(text) = fs::read_to_string(&pid_file) else {
         return Ok(());
@@ -163,7 +168,7 @@ impl Contender for Bucardo {
         let began = Instant::now();
         copy_schema(run)?;
         configure(run)?;
-        bucardo(run, &["start"])?;
+        start(run)?;
         wait_for_copy(run)?;
         Ok(began.elapsed())
     }

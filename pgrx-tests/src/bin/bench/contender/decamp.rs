@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use decamp_tests::server::client::told;
+use decamp_tests::wait as until;
 
 use super::{Contender, Run};
 use crate::stage::{Stage, TARGET};
@@ -53,6 +54,21 @@ pub fn wait(run: &Run, until: &str) -> Result<(), String> {
             run.target().rows(TARGET, status).concat().join(" | ")
         )
     })
+}
+
+/// `repl_pause`; returns when its workers have ended.
+pub fn pause(run: &Run) -> Result<(), String> {
+    call(run, &format!("SELECT repl_pause('{SUBSCRIPTION}')"))?;
+    let workers = format!("SELECT workers FROM repl_status WHERE name = '{SUBSCRIPTION}'");
+    let ended = until::within(run.timeout, || {
+        (run.target().query_one_text(TARGET, &workers) == "0").then_some(())
+    });
+    ended.ok_or_else(|| format!("workers still run after {:?}", run.timeout))
+}
+
+/// `repl_resume`.
+pub fn resume(run: &Run) -> Result<(), String> {
+    call(run, &format!("SELECT repl_resume('{SUBSCRIPTION}')"))
 }
 
 impl Contender for Decamp {

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use decamp_tests::Server;
 use decamp_tests::server::client::told;
 use decamp_tests::wait;
 
 use super::programs::copy_schema;
-use super::{Contender, Run};
+use super::{Contender, Run, call_source, call_target, drop_slots};
 use crate::stage::{Stage, TARGET};
 
 /// The publication's and the subscription's.
@@ -15,8 +14,10 @@ const NAME: &str = "bench";
 
 pub struct Subscription;
 
-fn call(server: &Server, database: &str, sql: &str) -> Result<Vec<Vec<String>>, String> {
-    server.try_rows(database, sql).map_err(|error| told(&error))
+/// Holds it, or lets it go on.
+pub fn set_enabled(run: &Run, enabled: bool) -> Result<(), String> {
+    let verb = if enabled { "ENABLE" } else { "DISABLE" };
+    call_target(run, &format!("ALTER SUBSCRIPTION {NAME} {verb}"))
 }
 
 impl Contender for Subscription {
@@ -36,15 +37,14 @@ impl Contender for Subscription {
     }
 
     fn copy(&self, run: &Run) -> Result<Duration, String> {
-        let source = &run.stage.pair.source;
         let uri = run.stage.source_superuser_uri(run.database, run.port);
         let began = Instant::now();
         copy_schema(run)?;
         let publication = format!("CREATE PUBLICATION {NAME} FOR ALL TABLES");
-        call(source, run.database, &publication)?;
+        call_source(run, &publication)?;
         let subscription =
             format!("CREATE SUBSCRIPTION {NAME} CONNECTION '{uri}' PUBLICATION {NAME}");
-        call(run.target(), TARGET, &subscription)?;
+        call_target(run, &subscription)?;
 
         let mut client = run.target().connect(TARGET);
         let ready =
@@ -58,19 +58,8 @@ impl Contender for Subscription {
     }
 
     fn clean_up(&self, run: &Run) -> Result<(), String> {
-        let source = &run.stage.pair.source;
-        let drop = format!("DROP SUBSCRIPTION IF EXISTS {NAME}");
-        call(run.target(), TARGET, &drop)?;
-        let drop = format!("DROP PUBLICATION IF EXISTS {NAME}");
-        call(source, run.database, &drop)?;
-        // those of a copy that failed; what is in use is let go in a moment
-        let slots =
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
-        wait::within(Duration::from_secs(10), || {
-            let left = call(source, "postgres", slots)
-                .and_then(|_| call(source, "postgres", "SELECT FROM pg_replication_slots"));
-            left.is_ok_and(|left| left.is_empty()).then_some(())
-        })
-        .ok_or("a replication slot is left".into())
+        call_target(run, &format!("DROP SUBSCRIPTION IF EXISTS {NAME}"))?;
+        call_source(run, &format!("DROP PUBLICATION IF EXISTS {NAME}"))?;
+        drop_slots(run)
     }
 }

@@ -39,11 +39,13 @@ pub struct Subscription {
     pub copy_schema: bool,
     pub copy_data: bool,
     pub enabled: bool,
+    /// its role on the target may not set session_replication_role, and all that would act there is off
+    pub ordinary: bool,
     pub state: State,
 }
 
 const COLUMNS: &str = "id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
-     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, state";
+     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, ordinary, state";
 
 fn read(row: &Row) -> Subscription {
     Subscription {
@@ -59,6 +61,7 @@ fn read(row: &Row) -> Subscription {
         copy_schema: row.flag("copy_schema"),
         copy_data: row.flag("copy_data"),
         enabled: row.flag("enabled"),
+        ordinary: row.flag("ordinary"),
         state: State::parse(row.text("state")),
     }
 }
@@ -147,6 +150,15 @@ impl Subscription {
     /// `application_name` of what works for it.
     pub fn title(&self, what: &str) -> String {
         format!("pg_decamp {} {what}", self.name)
+    }
+
+    /// All that would act on the target's tables is off, until the end.
+    pub fn set_ordinary(&mut self) {
+        spi::update(
+            "update decamp.subscription set ordinary = true where id = $1::int4",
+            &[Some(&self.id.to_string())],
+        );
+        self.ordinary = true;
     }
 
     /// Moves it to a state, in the tables and here. False if somebody has moved it meanwhile (repl_resync, for one): then

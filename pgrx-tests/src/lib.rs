@@ -11,6 +11,7 @@ pub mod hold;
 pub mod installation;
 pub mod items;
 pub mod load;
+pub mod managed;
 pub mod memory;
 pub mod migration;
 pub mod observe;
@@ -29,6 +30,7 @@ pub mod workers;
 pub mod zoo;
 
 pub use installation::{have_source, have_target};
+pub use managed::Managed;
 pub use pair::Pair;
 pub use phase::{Gates, Phase};
 pub use server::{Mode, Server};

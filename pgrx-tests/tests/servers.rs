@@ -52,6 +52,8 @@ mod key_kinds;
 mod migration;
 #[path = "120_network.rs"]
 mod network;
+#[path = "172_ordinary_role.rs"]
+mod ordinary_role;
 #[path = "051_partitions.rs"]
 mod partitions;
 #[path = "140_random_kills.rs"]

@@ -43,6 +43,9 @@ const MOST_ROWS: u64 = 100_000;
 /// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
 const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
 
+/// A deferred unique constraint says at its table's merge what is in the way, not at the commit: then it is known whose it is.
+const BEGIN_TARGET: &str = "begin; set constraints all immediate";
+
 /// Where a batch comes from and goes to.
 pub struct Sides<'a> {
     pub source: &'a mut Connection,
@@ -68,7 +71,7 @@ pub fn run(
     } = sides;
     let everything = ladder.wants_everything();
     source.batch(BEGIN_SOURCE)?;
-    target.batch("begin")?;
+    target.batch(BEGIN_TARGET)?;
     let mut outcome = Outcome::default();
     let truncations = truncation::replay(source, target, names, plans)?;
     // a column added before this snapshot would silently be left out: the plan knows nothing of it

@@ -10,6 +10,7 @@ pub mod deferral;
 pub mod hold;
 pub mod installation;
 pub mod items;
+pub mod kinds;
 pub mod load;
 pub mod managed;
 pub mod memory;

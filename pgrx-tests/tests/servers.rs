@@ -48,6 +48,8 @@ mod helper;
 mod import;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
+#[path = "173_kinds.rs"]
+mod kinds;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

@@ -4,6 +4,7 @@
 //! with [`compare::assert_same`]. Whatever it waits for it waits for in [`wait`], with a deadline.
 
 pub mod beat;
+pub mod chance;
 pub mod compare;
 pub mod copying;
 pub mod deferral;
@@ -25,11 +26,13 @@ pub mod screen;
 pub mod server;
 pub mod sessions;
 pub mod source;
+pub mod swaps;
 pub mod wait;
 pub mod watchman;
 pub mod workers;
 pub mod zoo;
 
+pub use chance::seed;
 pub use installation::{have_source, have_target};
 pub use managed::Managed;
 pub use pair::Pair;

@@ -1,28 +1,14 @@
 //! Everything at random: workers, servers and the network die and come back in any order, under load. In the end both sides are equal.
 
-use std::env;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use decamp_tests::workers::Worker;
-use decamp_tests::{Mode, Pair, wait};
+use decamp_tests::{Mode, Pair, seed, wait};
 use fastrand::Rng;
 
 /// How long things die.
 const UNREST: Duration = Duration::from_secs(25);
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// `DECAMP_SEED=<number>` repeats a run, as far as a run can be repeated.
-fn seed() -> u64 {
-    let given = env::var("DECAMP_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        u64::from(now.expect("the clock is past 1970").subsec_nanos())
-    });
-    eprintln!("DECAMP_SEED={seed}");
-    seed
-}
 
 fn unrest(pair: &Pair, rng: &mut Rng) {
     let begin = Instant::now();

@@ -78,6 +78,8 @@ mod status;
 mod stop;
 #[path = "041_stopped_tables.rs"]
 mod stopped_tables;
+#[path = "174_swaps.rs"]
+mod swaps;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "080_versions.rs"]

@@ -69,7 +69,6 @@ pub fn run(
         target,
         names,
     } = sides;
-    let everything = ladder.wants_everything();
     source.batch(BEGIN_SOURCE)?;
     target.batch(BEGIN_TARGET)?;
     let mut outcome = Outcome::default();
@@ -78,19 +77,21 @@ pub fn run(
     let concerned: Vec<u32> = plans
         .iter()
         .map(|p| p.oid)
-        .filter(|oid| everything || pending.oids.contains(oid))
+        .filter(|oid| pending.oids.contains(oid))
         .collect();
     known.refuse_changed(source, &concerned)?;
     let mut fetched = Vec::new();
-    let mut left = if everything { u64::MAX } else { MOST_ROWS };
+    let mut left = MOST_ROWS;
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
         if let Some((_, times)) = truncations.iter().find(|(oid, _)| *oid == plan.oid) {
             counts.truncated = *times;
         }
-        if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
-            let mode = ladder.mode(plan.oid).max(plan.lowest);
-            let limit = (!everything).then(|| plan.limit.min(left));
+        let mode = ladder.mode(plan.oid).max(plan.lowest);
+        // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
+        let whole = mode == Mode::ReplaceAll;
+        if (whole || left > 0) && pending.oids.contains(&plan.oid) {
+            let limit = (!whole).then(|| plan.limit.min(left));
             let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
                 |failure| Trouble {
                     failure: failure.during(format_args!("replaying {}", plan.shown)),

@@ -3,29 +3,45 @@
 
 use std::time::Duration;
 
-use decamp_tests::Pair;
+use decamp_tests::compare::assert_same;
+use decamp_tests::managed::{self, Managed};
 use decamp_tests::observe::SOON;
+use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::source::DATABASE;
 use decamp_tests::swaps::{ROWS, TABLES, rows, transaction};
+use decamp_tests::{Pair, Server};
 use fastrand::Rng;
 
 const ROUNDS: usize = 4;
 
 #[test]
 fn swaps_at_random() {
+    let pair = Pair::start();
+    converges(&pair, "", &pair.target, TARGET_DATABASE);
+}
+
+/// Where deferred constraints are checked too.
+#[test]
+fn swaps_at_random_with_an_ordinary_role() {
+    let managed = Managed::start();
+    let more = format!("target => '{}'", managed.uri());
+    converges(&Pair::start(), &more, &managed, managed::DATABASE);
+}
+
+fn converges(pair: &Pair, more: &str, target: &Server, database: &str) {
     let seed = decamp_tests::seed();
     let mut rng = Rng::with_seed(seed);
-    let pair = Pair::start();
     pair.source.app(TABLES);
     pair.source.app(&rows());
-    pair.stream("");
+    pair.stream(more);
     let live = pair
         .source
         .pgbench()
         .script(&format!(
             "\\set a random(1, {ROWS})\n\\set b random(1, {ROWS})\nbegin;\n\
              update swapped set spot = null, name = null where id = :a;\n\
-             update swapped set spot = spot, name = 'live ' || :a || ' ' || id where id = :b and :a <> :b;\n\
-             update swapped set spot = :a + 1000000 + random() * 1000000000, name = 'live again ' || :a where id = :a;\nend;\n"
+             update swapped set spot = spot, name = 'live ' || gen_random_uuid() where id = :b and :a <> :b;\n\
+             update swapped set spot = :a + 1000000 + random() * 1000000000, name = 'live ' || gen_random_uuid() where id = :a;\nend;\n"
         ))
         .clients(1)
         .rate(20)
@@ -59,7 +75,8 @@ fn swaps_at_random() {
         pair.wait_for("caught_up", Duration::from_secs(90));
     }
     live.stop(&pair.source);
-    pair.assert_migrated();
+    pair.wait_for("caught_up", SOON);
+    assert_same(&pair.source, DATABASE, target, database);
     let errors = "SELECT coalesce(string_agg(subject || ': ' || message, E'\\n'), '') FROM repl_events WHERE severity = 'error'";
     assert_eq!(pair.query(errors), "");
     let stopped = "SELECT count(*) FROM repl_tables WHERE state <> 'ready'";

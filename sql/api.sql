@@ -30,8 +30,8 @@ comment on function repl_resume(text) is
     ' Starts only what is missing; made for cron.schedule.';
 comment on function repl_stop(text, boolean, boolean) is
     'Ends a subscription: workers, capture triggers and schema on the source, state here. The target''s data stays.'
-    ' drop_source_objects: false leaves the source alone, for one that is gone for good. rebuild: indexes and constraints'
-    ' that were taken off the target for the copy are built first; false: their SQL is only told, as notices and in'
+    ' drop_source_objects: false leaves the source alone, for one that is gone for good. rebuild: indexes, constraints'
+    ' and triggers that were taken off the target are put back first; false: their SQL is only told, as notices and in'
     ' repl_events. Not inside a transaction block.';
 comment on function repl_resync(text, text) is
     'Copies one table anew while the others stream: empties it on the target and fills it again. "table": schema.name, quoted'

@@ -34,6 +34,7 @@ create table decamp.subscription (
     copy_data         boolean not null,
     enabled           boolean not null default true,
     cut               boolean not null default false,
+    ordinary          boolean not null default false,
     state             text not null default 'starting',
     errored_from      text,
     created_at        timestamptz not null default pg_catalog.clock_timestamp(),
@@ -68,6 +69,8 @@ comment on column decamp.subscription.source is 'connection string, with its pas
 comment on column decamp.subscription.target is 'connection string; null: this server, this database, the owner''s role';
 comment on column decamp.subscription.enabled is 'false: paused by repl_pause';
 comment on column decamp.subscription.cut is 'paused by repl_pause(now => true): what copy workers have at hand is given up';
+comment on column decamp.subscription.ordinary is
+    'its role on the target may not set session_replication_role: triggers, rules and foreign keys are off until the end';
 comment on column decamp.subscription.state is
     'set by the apply worker. starting: nothing done yet. importing: the schema is being imported. installing: capture'
     ' triggers are being put on the source. copying: chunks are being copied. catchup: all is copied, changes made'
@@ -182,7 +185,8 @@ create table decamp.task (
         foreign key (subscription_id, source_oid)
         references decamp.relation (subscription_id, source_oid) on delete cascade,
     constraint task_kind_check
-        check (kind in ('chunk', 'duplicates', 'index', 'constraint', 'analyze', 'foreign key', 'validation')),
+        check (kind in ('chunk', 'duplicates', 'index', 'constraint', 'analyze', 'foreign key', 'validation', 'trigger',
+                        'rule')),
     constraint task_state_check check (state in ('pending', 'running', 'done'))
 );
 
@@ -192,7 +196,7 @@ comment on table decamp.task is 'one piece of a subscription''s initial copy; cl
 comment on column decamp.task.kind is
     'in this order for each table. chunk: rows of a range. duplicates: rows copied twice, because they moved meanwhile, are'
     ' removed. index, constraint: what was taken off the target is built again. analyze. foreign key (not yet valid) and'
-    ' validation: when both its tables are ready';
+    ' validation: when both its tables are ready. trigger, rule: switched on again at the end, by repl_stop';
 comment on column decamp.task.phase is 'rank of the kind: a task waits for those of its table with a lower phase';
 comment on column decamp.task.name is 'of the index or constraint';
 comment on column decamp.task.member is 'where a chunk is from: the table, or one of its partitions';
@@ -214,11 +218,12 @@ select o.id, o.subscription_id, o.kind, o.bytes, o.attempts, r.bytes as table_by
        case when o.phase = 1 then 1 when o.phase < 5 then 0 else o.phase end as turn
 from decamp.task o
 join decamp.relation r using (subscription_id, source_oid)
+join decamp.subscription s on s.id = o.subscription_id
 left join decamp.relation other
        on other.subscription_id = o.subscription_id and other.source_oid = o.other_oid
 where o.state = 'pending' and (o.not_before is null or o.not_before <= pg_catalog.clock_timestamp())
   and case when o.phase < 6 then r.planned and r.state in ('copying', 'copied')
-           else r.state = 'ready' and coalesce(other.state, 'ready') = 'ready' end
+           else o.phase < 8 and not s.ordinary and r.state = 'ready' and coalesce(other.state, 'ready') = 'ready' end
   and not exists (
       select from decamp.task b
       where b.subscription_id = o.subscription_id and b.source_oid = o.source_oid and b.state <> 'done'
@@ -226,7 +231,7 @@ where o.state = 'pending' and (o.not_before is null or o.not_before <= pg_catalo
 
 comment on view decamp.claimable is
     'tasks that a copy worker can be given right now. A task waits for those of its table with a lower phase; constraints,'
-    ' each of which locks the table, go one by one; foreign keys wait until both tables are ready';
+    ' each of which locks the table, go one by one; foreign keys wait until both tables are ready, where our role is an ordinary one until the end';
 comment on column decamp.claimable.small is 'so small that several of them are taken at once';
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';

@@ -42,9 +42,10 @@ with running as (
     group by t.subscription_id
 ), missing as (
     select t.subscription_id, count(*) filter (where t.kind = 'foreign key') as keys,
-           count(*) filter (where t.kind = 'validation') as validations
+           count(*) filter (where t.kind = 'validation') as validations,
+           count(*) filter (where t.kind in ('trigger', 'rule')) as triggers
     from decamp.task t
-    where t.state <> 'done' and t.kind in ('foreign key', 'validation')
+    where t.state <> 'done' and t.kind in ('foreign key', 'validation', 'trigger', 'rule')
     group by t.subscription_id
 ), waiting as (
     select distinct on (t.subscription_id) t.subscription_id, t.error
@@ -75,6 +76,7 @@ with running as (
            case when w.workers > 0 then build.names end as building, waiting.error as waiting,
            coalesce(missing.keys, 0) as missing_keys,
            coalesce(missing.validations, 0) as missing_validations,
+           coalesce(missing.triggers, 0) as triggers_off,
            case
                when rel.done or s.state in ('catchup', 'streaming') then 1.0
                when rel.bytes > 0 then least(c.copied / rel.bytes, 1.0)
@@ -191,6 +193,9 @@ select j.name,
                                  round(extract(epoch from j.lag)::numeric, 1))
        end
        || case
+           when j.ordinary and j.missing_keys + j.triggers_off > 0 then
+               pg_catalog.format(' Off on the target, which repl_stop puts back: foreign keys %s, triggers and rules %s.',
+                                 j.missing_keys, j.triggers_off)
            when j.shown <> 'streaming' then ''
            when j.missing_keys > 0 then
                pg_catalog.format(' Foreign keys not on the target yet: %s; they are being added.', j.missing_keys)
@@ -281,7 +286,8 @@ comment on column repl_tables.bytes_copied is 'bytes sent to the target by the i
 comment on column repl_tables.chunks is 'pieces the table is copied in';
 comment on column repl_tables.chunks_done is 'pieces that are on the target';
 comment on column repl_tables.indexes_missing is
-    'indexes, constraints and foreign keys that were taken off the target for the copy and are not built again yet';
+    'indexes, constraints and foreign keys that were taken off the target for the copy and are not built again yet; foreign'
+    ' keys stay off until repl_stop where the target''s role may not set session_replication_role';
 comment on column repl_tables.building is 'which of them are being built right now, and how far each is';
 comment on column repl_tables.backlog is 'deltas waiting on the source, as last counted';
 comment on column repl_tables.inserted is 'rows inserted by replay';

@@ -79,6 +79,7 @@ fn table(row: &Row) -> Table {
         columns: Vec::new(),
         key: Vec::new(),
         deferrable_key: false,
+        update_rule: row.flag("update_rule"),
     }
 }
 

@@ -157,13 +157,20 @@ fn check_target(
     target: &mut Side,
     findings: &mut Findings,
 ) -> bool {
-    privilege::check_replication_role(target, findings);
+    let lacking = privilege::check_replication_role(target, findings);
     privilege::check_state(target, findings);
     slot::check_connections(target, request.workers, findings);
     let Some(counterparts) = scope.and_then(|scope| Counterparts::read(scope, target, findings))
     else {
         return false;
     };
+    if let Some(grant) = &lacking {
+        let pairs: Vec<(&Table, &Table)> =
+            counterparts.pairs.iter().map(|(s, t)| (*s, t)).collect();
+        privilege::check_ordinary(target, &pairs, grant.clone(), findings);
+    } else {
+        counterparts.say_triggers(target, findings);
+    }
     counterparts.check(target, request.copy_schema, request.copy_data, findings);
     let imports = request.copy_schema && !counterparts.missing.is_empty();
     if imports {

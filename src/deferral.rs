@@ -1,5 +1,5 @@
-//! What is taken off the target's tables for the copy and built again after it: foreign keys, constraints, indexes. Read from
-//! the target's own catalogs, so it does not matter who made them.
+//! What is taken off the target's tables for the copy and built again after it: foreign keys, constraints, indexes; and what
+//! an ordinary role on the target switches off until the end: triggers, rules, foreign keys. Read from the target's own catalogs, so it does not matter who made them.
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
@@ -33,12 +33,20 @@ pub struct Kept {
 
 /// Everything on these tables of the target, in the order of dropping.
 pub fn read(target: &mut Connection, tables: &[u32]) -> Result<Vec<Deferred>, Failure> {
+    query(target, tables, include_str!("../sql/target/deferral.sql"))
+}
+
+/// What acts on rows that arrive where session_replication_role cannot be set. Of foreign keys only that they do.
+pub fn firing(target: &mut Connection, tables: &[u32]) -> Result<Vec<Deferred>, Failure> {
+    query(target, tables, include_str!("../sql/target/firing.sql"))
+}
+
+fn query(target: &mut Connection, tables: &[u32], sql: &str) -> Result<Vec<Deferred>, Failure> {
     let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let sql = format!(
         "select d.table_oid, d.other_oid, d.phase, d.ord, d.piece, d.name, coalesce(d.weight, 0)::int8 as weight, \
                 array_to_json(d.drops)::text as drops, array_to_json(d.builds)::text as builds \
-         from ({}) d",
-        include_str!("../sql/target/deferral.sql")
+         from ({sql}) d"
     );
     let rows = target.query(&sql, &[Some(&quote::array(&oids))])?;
     Ok(rows.iter().map(deferred).collect())
@@ -76,7 +84,7 @@ pub fn take_off(target: &mut Connection, deferred: &[Deferred]) -> Result<Vec<Ke
         Err(failure) if must_stay(&failure) => target.rollback(),
         Err(failure) => {
             target.rollback();
-            return Err(failure.during("dropping the target's indexes for the copy"));
+            return Err(failure.during("taking off what the target's tables are to be without"));
         }
     }
     one_by_one(target, deferred).inspect_err(|_| target.rollback())

@@ -39,6 +39,8 @@ pub struct Subscription {
     pub copy_schema: bool,
     pub copy_data: bool,
     pub enabled: bool,
+    /// its role on the target may not set session_replication_role, and all that would act there is off
+    pub ordinary: bool,
     pub state: State,
 }
 
@@ -47,7 +49,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
-     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, state from decamp.subscription ",
+     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, ordinary, state from decamp.subscription ",
             $rest
         )
     };
@@ -67,6 +69,7 @@ fn read(row: &Row) -> Subscription {
         copy_schema: row.flag("copy_schema"),
         copy_data: row.flag("copy_data"),
         enabled: row.flag("enabled"),
+        ordinary: row.flag("ordinary"),
         state: State::parse(row.text("state")),
     }
 }
@@ -153,6 +156,15 @@ impl Subscription {
     /// `application_name` of what works for it.
     pub fn title(&self, what: &str) -> String {
         format!("pg_decamp {} {what}", self.name)
+    }
+
+    /// All that would act on the target's tables is off, until the end.
+    pub fn set_ordinary(&mut self) {
+        spi::update(
+            "update decamp.subscription set ordinary = true where id = $1::int4",
+            &[Some(&self.id.to_string())],
+        );
+        self.ordinary = true;
     }
 
     /// Moves it to a state, in the tables and here. False if somebody has moved it meanwhile (repl_resync, for one): then

@@ -51,6 +51,8 @@ pub struct Table {
     pub key: Vec<KeyColumn>,
     /// the key's constraint is deferrable: no ON CONFLICT on it
     pub deferrable_key: bool,
+    /// a rule on UPDATE, even a disabled one: no ON CONFLICT at all
+    pub update_rule: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -147,6 +149,7 @@ impl Table {
                 equality: "operator(pg_catalog.=)".into(),
             }],
             deferrable_key: false,
+            update_rule: false,
         }
     }
 }

@@ -5,7 +5,8 @@
 //!     ^__________|   its worker failed or is gone
 //! ```
 //! Within a table the kinds come one after the other: chunks, duplicates, indexes, constraints, analyze; foreign keys and
-//! their validation when both tables are ready. Whether the work of a running task whose worker is gone had been committed is
+//! their validation when both tables are ready; triggers and rules, which only an ordinary role on the target has to switch
+//! off, at the very end. Whether the work of a running task whose worker is gone had been committed is
 //! told by `decamp.applied` on the target, not by this table.
 //!
 //! Everything here needs an open transaction.
@@ -25,10 +26,12 @@ pub enum Kind {
     Analyze,
     ForeignKey,
     Validation,
+    Trigger,
+    Rule,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Chunk,
         Self::Duplicates,
         Self::Index,
@@ -36,6 +39,8 @@ impl Kind {
         Self::Analyze,
         Self::ForeignKey,
         Self::Validation,
+        Self::Trigger,
+        Self::Rule,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -47,6 +52,8 @@ impl Kind {
             Self::Analyze => "analyze",
             Self::ForeignKey => "foreign key",
             Self::Validation => "validation",
+            Self::Trigger => "trigger",
+            Self::Rule => "rule",
         }
     }
 
@@ -62,7 +69,15 @@ impl Kind {
         1 + Self::ALL
             .iter()
             .position(|kind| *kind == self)
-            .map_or(0, |at| i32::try_from(at).expect("there are seven"))
+            .map_or(0, |at| i32::try_from(at).expect("there are nine"))
+    }
+
+    /// Acts on rows that arrive unless session_replication_role is set or it is off.
+    pub fn is_firing(self) -> bool {
+        matches!(
+            self,
+            Self::ForeignKey | Self::Validation | Self::Trigger | Self::Rule
+        )
     }
 
     /// Builds again what was taken off the target.
@@ -385,8 +400,8 @@ pub fn put_back_own() {
 
 /// Whether something was noted to be built again on a table's counterpart: it may be off already.
 pub fn is_deferred(subscription: i32, oid: u32) -> bool {
-    let sql = "select 1 from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase > 1 and state <> 'done' \
-               limit 1";
+    let sql = "select 1 from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase between 2 and 5 \
+                 and state <> 'done' limit 1";
     !spi::read(
         sql,
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
@@ -440,7 +455,7 @@ pub fn open_builds(subscription: i32) -> Vec<Task> {
         "select t.id, t.source_oid::int8 as source_oid, t.kind, t.name, null::int8 as member, null as member_name, \
                 null::int8 as filenode, null as condition, pg_catalog.array_to_json(t.statements)::text as statements, \
                 t.attempts, t.cancelled \
-         from decamp.task t where t.subscription_id = $1::int4 and t.state <> 'done' and t.phase in (3, 4, 6, 7) \
+         from decamp.task t where t.subscription_id = $1::int4 and t.state <> 'done' and t.phase not in (1, 2, 5) \
          order by t.phase, t.source_oid, t.id",
         &[Some(&subscription.to_string())],
     )

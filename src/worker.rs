@@ -4,6 +4,7 @@ mod apply;
 mod copy;
 mod copying;
 mod cycle;
+mod firing;
 mod launcher;
 mod preparation;
 mod setup;

@@ -4,13 +4,16 @@
 //! with [`compare::assert_same`]. Whatever it waits for it waits for in [`wait`], with a deadline.
 
 pub mod beat;
+pub mod chance;
 pub mod compare;
 pub mod copying;
 pub mod deferral;
 pub mod hold;
 pub mod installation;
 pub mod items;
+pub mod kinds;
 pub mod load;
+pub mod managed;
 pub mod memory;
 pub mod migration;
 pub mod observe;
@@ -23,12 +26,15 @@ pub mod screen;
 pub mod server;
 pub mod sessions;
 pub mod source;
+pub mod swaps;
 pub mod wait;
 pub mod watchman;
 pub mod workers;
 pub mod zoo;
 
+pub use chance::seed;
 pub use installation::{have_source, have_target};
+pub use managed::Managed;
 pub use pair::Pair;
 pub use phase::{Gates, Phase};
 pub use server::{Mode, Server};

@@ -3,7 +3,9 @@
 mod busy;
 mod churn;
 mod pgbench;
+mod workload;
 
 pub use busy::Busy;
 pub use churn::{Churn, Tally};
 pub use pgbench::{Pgbench, Running};
+pub use workload::Workload;

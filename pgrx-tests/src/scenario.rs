@@ -1,5 +1,8 @@
 //! Every kind of change that a row can go through, as small stories.
 
+mod writers;
+
+use self::writers::{ROLES, WRITERS};
 use crate::pair::Pair;
 use crate::source::DATABASE;
 
@@ -177,7 +180,8 @@ pub fn prepare(pair: &Pair) -> Vec<&'static Scenario> {
     if citext.is_some() {
         pair.source.sql(DATABASE, "create extension citext");
     }
-    let scenarios: Vec<&Scenario> = SCENARIOS.iter().chain(citext).collect();
+    pair.source.sql(DATABASE, ROLES);
+    let scenarios: Vec<&Scenario> = SCENARIOS.iter().chain(WRITERS).chain(citext).collect();
     for scenario in &scenarios {
         pair.source.app(scenario.tables);
         pair.source.app(scenario.rows);

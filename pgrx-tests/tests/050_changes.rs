@@ -155,3 +155,25 @@ fn changes_by_copy() {
     pair.assert_migrated();
     assert_smooth(&pair);
 }
+
+/// A table of the target alone refers to what the source empties.
+#[test]
+fn changes_truncate_what_the_target_refers_to() {
+    let pair = Pair::start();
+    pair.source.app(
+        "create table emptied (id int primary key, value text); insert into emptied select i, 'x' from generate_series(1, 100) as i",
+    );
+    pair.stream("");
+    pair.sql("create table outside (id int primary key, emptied int references emptied); insert into outside values (1, 7), (2, null)");
+    pair.source.app("begin; insert into emptied values (200, 'before'); truncate emptied; insert into emptied values (7, 'after'); commit");
+    pair.wait_for("caught_up", SOON);
+    assert_eq!(
+        pair.query("select count(*) from outside"),
+        "2",
+        "no row of somebody else is lost"
+    );
+    pair.sql("drop table outside");
+    pair.assert_migrated();
+    assert_smooth(&pair);
+    pair.stop_migration();
+}

@@ -3,32 +3,14 @@
 use std::time::Duration;
 
 use decamp_tests::compare::{assert_same, assert_sequences_not_behind};
-use decamp_tests::installation::Installation;
-use decamp_tests::observe::{SOON, assert_no_password, assert_says};
+use decamp_tests::managed::PASSWORD;
+use decamp_tests::observe::{SOON, assert_no_password};
 use decamp_tests::source::DATABASE;
-use decamp_tests::{Mode, Pair, Server};
-
-const MANAGED_PASSWORD: &str = "m@naged:/%";
-
-/// A target that does not allow our extension, as a provider gives it: TLS, a password, no superuser.
-fn managed() -> Server {
-    let installation = Installation::target(15).expect("PostgreSQL 15 is installed");
-    let server = Server::builder(installation)
-        .name("managed")
-        .tls()
-        .hba("hostssl all all 127.0.0.1/32 scram-sha-256")
-        .start();
-    server.sql(
-        "postgres",
-        &format!("create role moved login password '{MANAGED_PASSWORD}'"),
-    );
-    server.sql("postgres", "create database moved owner moved");
-    server
-}
+use decamp_tests::{Managed, Mode, Pair};
 
 #[test]
 fn helper_moves_to_a_managed_target() {
-    let managed = managed();
+    let managed = Managed::start();
     let pair = Pair::start();
     pair.load_zoo(100);
     let bench = pair
@@ -38,21 +20,9 @@ fn helper_moves_to_a_managed_target() {
         .rate(100)
         .start();
     let churn = pair.source.churn(70, 1);
-    let target = decamp_tests::server::uri("moved", MANAGED_PASSWORD, managed.port(), "moved");
+    let target = managed.uri();
     let more = format!("target => '{target}', workers => 3");
 
-    // what the role lacks there is said before anything is done
-    let start = format!(
-        "SELECT repl_start('heroku', source => '{}', {more})",
-        pair.source_uri()
-    );
-    let error = pair.refused(&start);
-    assert_says(
-        &error,
-        "42501",
-        &["GRANT SET ON PARAMETER session_replication_role TO \"moved\""],
-    );
-    pair.assert_nothing_started();
     managed.sql(
         "postgres",
         "grant set on parameter session_replication_role to moved",
@@ -84,7 +54,7 @@ fn helper_moves_to_a_managed_target() {
         pair.status("repl_status::text"),
     ] {
         assert!(
-            !text.contains(MANAGED_PASSWORD) && !text.contains("m%40naged"),
+            !text.contains(PASSWORD) && !text.contains("m%40naged"),
             "the target's password is in a log or in the status"
         );
         assert_no_password(&text);

@@ -1,32 +1,21 @@
 //! Everything at random: workers, servers and the network die and come back in any order, under load. In the end both sides are equal.
 
-use std::env;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use decamp_tests::kinds::TYPES;
+use decamp_tests::load::{Churn, Workload};
+use decamp_tests::source::DATABASE;
 use decamp_tests::workers::Worker;
-use decamp_tests::{Mode, Pair, wait};
+use decamp_tests::{Mode, Pair, seed, wait};
 use fastrand::Rng;
 
 /// How long things die.
 const UNREST: Duration = Duration::from_secs(25);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// `DECAMP_SEED=<number>` repeats a run, as far as a run can be repeated.
-fn seed() -> u64 {
-    let given = env::var("DECAMP_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        u64::from(now.expect("the clock is past 1970").subsec_nanos())
-    });
-    eprintln!("DECAMP_SEED={seed}");
-    seed
-}
-
-fn unrest(pair: &Pair, rng: &mut Rng) {
+fn unrest(pair: &Pair, rng: &mut Rng, time: Duration) {
     let begin = Instant::now();
-    while begin.elapsed() < UNREST {
+    while begin.elapsed() < time {
         let at = begin.elapsed().as_secs_f64();
         let tell = |what: &str| eprintln!("{at:6.2} {what}");
         match rng.u32(0..13) {
@@ -86,14 +75,18 @@ fn unrest(pair: &Pair, rng: &mut Rng) {
     }
 }
 
+fn calm(pair: &Pair) {
+    pair.proxy().mend();
+    pair.proxy().delay(Duration::ZERO);
+    pair.sql("SELECT repl_resume()");
+}
+
 fn survives(pair: &Pair, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut busy = pair.make_busy(seed);
     pair.migrate("workers => 2");
-    unrest(pair, &mut rng);
-    pair.proxy().mend();
-    pair.proxy().delay(Duration::ZERO);
-    pair.sql("SELECT repl_resume()");
+    unrest(pair, &mut rng, UNREST);
+    calm(pair);
     // what has piled up, and the churn on top, may be more than a small machine can do in a minute
     busy.calm();
     pair.wait_for("streaming", MINUTE);
@@ -109,4 +102,37 @@ fn random_kills() {
 #[test]
 fn random_kills_preloaded() {
     survives(&Pair::builder().proxy().preload().start(), seed() ^ 1);
+}
+
+/// A schema at random, of keys and columns of all kinds, written to at random by several sessions.
+#[test]
+fn random_workload() {
+    let seed = seed();
+    let mut rng = Rng::with_seed(seed);
+    let pair = Pair::builder().proxy().preload().start();
+    let workload = Workload::random(&mut rng, 24);
+    pair.source.sql(DATABASE, &format!("set role app; {TYPES}"));
+    pair.source.app(&workload.tables);
+    let churn = || {
+        Churn::of(
+            &pair.source,
+            seed,
+            3,
+            workload.statements.clone(),
+            workload.truncates.clone(),
+        )
+    };
+    let before = churn();
+    let written = "SELECT xact_commit > 2000 FROM pg_stat_database WHERE datname = 'app'";
+    pair.source.poll_until(DATABASE, written, MINUTE);
+    before.stop();
+    let load = churn();
+    pair.migrate("workers => 2");
+    unrest(&pair, &mut rng, 2 * UNREST);
+    calm(&pair);
+    let tally = load.stop();
+    assert!(tally.committed > 500, "the writers were at work: {tally:?}");
+    pair.wait_for("streaming", MINUTE);
+    pair.assert_migrated();
+    pair.stop_migration();
 }

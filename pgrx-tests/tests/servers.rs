@@ -48,10 +48,14 @@ mod helper;
 mod import;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
+#[path = "173_kinds.rs"]
+mod kinds;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]
 mod network;
+#[path = "172_ordinary_role.rs"]
+mod ordinary_role;
 #[path = "051_partitions.rs"]
 mod partitions;
 #[path = "140_random_kills.rs"]
@@ -74,6 +78,8 @@ mod status;
 mod stop;
 #[path = "041_stopped_tables.rs"]
 mod stopped_tables;
+#[path = "174_swaps.rs"]
+mod swaps;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "080_versions.rs"]

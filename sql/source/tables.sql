@@ -2,7 +2,7 @@
 -- No parameters.
 -- Returns oid, schema, name, kind (relkind), persistence, root (oid of the topmost partitioned parent, null if not a
 -- partition), inherits (old-style inheritance, up or down), owned (this role may act as the owner), owner, selectable,
--- row_security (policies would apply to this role).
+-- row_security (policies would apply to this role), update_rule (it has a rule on UPDATE, even a disabled one).
 with recursive
 tree(root, leaf) as (
     select i.inhparent, i.inhrelid
@@ -26,7 +26,10 @@ select c.oid::int8 as oid,
        pg_catalog.pg_has_role(c.relowner, 'usage') as owned,
        pg_catalog.pg_get_userbyid(c.relowner) as owner,
        pg_catalog.has_table_privilege(c.oid, 'select') as selectable,
-       pg_catalog.row_security_active(c.oid) as row_security
+       pg_catalog.row_security_active(c.oid) as row_security,
+       c.relhasrules and exists (
+           select 1 from pg_catalog.pg_rewrite w where w.ev_class = c.oid and w.ev_type = '2'
+       ) as update_rule
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join tree t on t.leaf = c.oid

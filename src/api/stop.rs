@@ -73,7 +73,7 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
     let line = match missing {
         0 => line,
         n => format!(
-            "{line}; {n} indexes and constraints of the target are missing, see repl_events for the SQL"
+            "{line}; {n} indexes, constraints and triggers of the target are missing or off, see repl_events for the SQL"
         ),
     };
     event::record(Severity::Info, name, "subscription", &line, None);

@@ -71,7 +71,6 @@ impl<'a> Counterparts<'a> {
         self.say_missing(target, copy_schema, findings);
         self.say_different(target, findings);
         self.say_writable(target, findings);
-        self.say_triggers(target, findings);
         if copy_data {
             self.say_filled(target, findings);
         }
@@ -212,7 +211,8 @@ impl<'a> Counterparts<'a> {
         }
     }
 
-    fn say_triggers(&self, target: &mut Side, findings: &mut Findings) {
+    /// Those that fire for what we write, although nothing else does.
+    pub fn say_triggers(&self, target: &mut Side, findings: &mut Findings) {
         if self.pairs.is_empty() {
             return;
         }
@@ -233,11 +233,20 @@ impl<'a> Counterparts<'a> {
             findings.warning(
                 format!("table {}", shown(row.text("schema"), row.text("name"))),
                 format!(
-                    "its trigger {} on the target is ENABLE {} and fires for every row that arrives",
+                    "its {} {} on the target is ENABLE {} and fires for every row that arrives",
+                    row.text("kind"),
                     row.text("trigger"),
-                    if row.text("mode") == "A" { "ALWAYS" } else { "REPLICA" },
+                    if row.text("mode") == "A" {
+                        "ALWAYS"
+                    } else {
+                        "REPLICA"
+                    },
                 ),
-                target.sql(format!("ALTER TABLE {name} ENABLE TRIGGER {};", quote::ident(row.text("trigger")))),
+                target.sql(format!(
+                    "ALTER TABLE {name} ENABLE {} {};",
+                    row.text("kind").to_uppercase(),
+                    quote::ident(row.text("trigger"))
+                )),
             );
         }
         if firing.is_empty() {

@@ -2,10 +2,15 @@
 
 use super::finding::Findings;
 use super::side::Side;
-use crate::quote::ident;
+use super::wording::count;
+use crate::deferral;
+use crate::quote::{self, ident};
+use crate::table::{Table, shown};
+use crate::task::Kind;
 
-/// Triggers and foreign keys must not fire while rows arrive.
-pub fn check_replication_role(target: &mut Side, findings: &mut Findings) {
+/// Triggers and foreign keys must not fire while rows arrive. `None`: our role may keep them quiet. Else what it lacks, for
+/// [`check_ordinary`] to judge once the target's tables are known.
+pub fn check_replication_role(target: &mut Side, findings: &mut Findings) -> Option<String> {
     let subject = "session_replication_role";
     let result = target.look.attempt(|c| {
         c.batch("savepoint decamp; set local session_replication_role = replica; rollback to savepoint decamp")
@@ -15,7 +20,7 @@ pub fn check_replication_role(target: &mut Side, findings: &mut Findings) {
         None => {}
         Some(Ok(())) => findings.ok(subject, format!("role {role} may set it on the target")),
         Some(Err(failure)) if failure.sqlstate == "42501" => {
-            let fix = if target.look.version() >= 150_000 {
+            return Some(if target.look.version() >= 150_000 {
                 format!(
                     "GRANT SET ON PARAMETER session_replication_role TO {role}; -- as a superuser"
                 )
@@ -23,17 +28,73 @@ pub fn check_replication_role(target: &mut Side, findings: &mut Findings) {
                 format!(
                     "ALTER ROLE {role} SUPERUSER; -- as a superuser; a provider may have a role to grant instead"
                 )
-            };
-            findings.error(
-                "42501",
-                subject,
-                format!(
-                    "role {role} may not set it on the target: triggers and foreign keys would act on arriving rows"
-                ),
-                target.sql(fix),
-            );
+            });
         }
         Some(Err(failure)) => findings.failure(subject, &failure),
+    }
+    None
+}
+
+/// An ordinary role has to switch off what would act on arriving rows, for which it must own the tables. `grant` is what
+/// would make that unnecessary.
+pub fn check_ordinary(
+    target: &mut Side,
+    tables: &[(&Table, &Table)],
+    grant: String,
+    findings: &mut Findings,
+) {
+    let subject = "session_replication_role";
+    let role = ident(&target.server.role);
+    let oids: Vec<u32> = tables.iter().map(|(_, other)| other.oid).collect();
+    let list = quote::array(&oids.iter().map(u32::to_string).collect::<Vec<_>>());
+    let sql = include_str!("../../sql/check/ordinary.sql");
+    let (Some(rows), Some(firing)) = (
+        target.look.rows(findings, subject, sql, &[Some(&list)]),
+        target
+            .look
+            .run(findings, subject, |c| deferral::firing(c, &oids)),
+    ) else {
+        return;
+    };
+    for row in &rows {
+        let name = quote::qualified(row.text("schema"), row.text("name"));
+        let owner = ident(row.text("owner"));
+        let why = row.opt("key").map_or_else(
+            || "its triggers and foreign keys".to_owned(),
+            |key| format!("foreign key {}", ident(key)),
+        );
+        findings.error(
+            "42501",
+            format!("table {}", shown(row.text("schema"), row.text("name"))),
+            format!(
+                "role {role} neither may set session_replication_role on the target nor owns this table of {owner} there: {why} \
+                 would act on arriving rows"
+            ),
+            target.sql(format!(
+                "{grant}\n-- or\nALTER TABLE {name} OWNER TO {role}; -- or GRANT {owner} TO {role};"
+            )),
+        );
+    }
+    if rows.is_empty() {
+        let off = |what| firing.iter().filter(|d| d.kind == what).count();
+        let mut keys: Vec<&str> = firing
+            .iter()
+            .filter(|d| d.kind == Kind::ForeignKey)
+            .map(|d| d.name.as_str())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        findings.warning(
+            subject,
+            format!(
+                "role {role} may not set it on the target: triggers, rules and foreign keys of the tables there (now {}, {} \
+                 and {}) are switched off before rows arrive; repl_stop puts them back as they were",
+                count(off(Kind::Trigger), "trigger"),
+                count(off(Kind::Rule), "rule"),
+                count(keys.len(), "foreign key"),
+            ),
+            target.sql(grant),
+        );
     }
 }
 

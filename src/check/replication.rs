@@ -20,7 +20,9 @@ fn say_triggers(scope: &Scope, source: &mut Side, findings: &mut Findings) {
     else {
         return;
     };
-    let disabled = rows.iter().filter(|r| r.text("mode") == "D");
+    let disabled = rows
+        .iter()
+        .filter(|r| r.text("mode") == "D" && r.text("kind") == "trigger");
     let (internal, own): (Vec<_>, Vec<_>) = disabled.partition(|r| r.flag("internal"));
     if own.is_empty() && internal.is_empty() {
         findings.ok("triggers", "none is disabled");

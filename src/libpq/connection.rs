@@ -8,6 +8,7 @@ use pq_sys::{ConnStatusType, ExecStatusType, PGresult};
 
 use super::probe::Probe;
 use super::raw::Raw;
+use super::session::QUIET;
 use super::{Conninfo, Role};
 use crate::failure::{Failure, Origin};
 use crate::row::Row;
@@ -17,6 +18,7 @@ pub struct Connection {
     pub(super) probe: Probe,
     role: Role,
     version: i32,
+    ordinary: bool,
 }
 
 /// A result that is cleared when dropped.
@@ -47,6 +49,7 @@ impl Connection {
             probe: Probe::new(info, origin),
             role,
             version,
+            ordinary: false,
         };
         if version < 100_000 {
             return Err(Failure::new(
@@ -63,16 +66,21 @@ impl Connection {
                 .batch("set client_connection_check_interval = '1s'")
                 .ok();
         }
-        connection.batch(&role.settings(version)).map_err(|failure| {
-            if failure.sqlstate == "42501" && role == Role::Target {
-                return failure.hint(
-                    "The target's role must be allowed to set session_replication_role: a superuser can GRANT SET ON \
-                     PARAMETER session_replication_role TO that role (PostgreSQL 15 and later).",
-                );
-            }
-            failure
-        })?;
+        connection.batch(&role.settings(version))?;
+        if role == Role::Target {
+            connection.ordinary = match connection.batch(QUIET) {
+                Ok(()) => false,
+                Err(failure) if failure.sqlstate == "42501" => true,
+                Err(failure) => return Err(failure),
+            };
+        }
         Ok(connection)
+    }
+
+    /// On the target: our role may not set session_replication_role, so that triggers, rules and foreign keys act on what is
+    /// written here unless they are off.
+    pub fn is_ordinary(&self) -> bool {
+        self.ordinary
     }
 
     pub fn origin(&self) -> Origin {

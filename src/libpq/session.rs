@@ -13,6 +13,9 @@ pub enum Role {
     TargetLook,
 }
 
+/// What keeps the target's triggers, rules and foreign keys from acting on what we write.
+pub const QUIET: &str = "set session_replication_role = replica";
+
 /// How long a session that writes the target waits for a lock.
 pub const TARGETS_LOCK_TIMEOUT: &str = "set lock_timeout = '10s';";
 
@@ -51,7 +54,6 @@ impl Role {
             sql.push_str("set transaction_timeout = 0;");
         }
         if self == Self::Target {
-            sql.push_str("set session_replication_role = replica;");
             sql.push_str(TARGETS_LOCK_TIMEOUT);
         }
         sql

@@ -43,6 +43,9 @@ const MOST_ROWS: u64 = 100_000;
 /// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
 const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
 
+/// A deferred unique constraint says at its table's merge what is in the way, not at the commit: then it is known whose it is.
+const BEGIN_TARGET: &str = "begin; set constraints all immediate";
+
 /// Where a batch comes from and goes to.
 pub struct Sides<'a> {
     pub source: &'a mut Connection,
@@ -66,28 +69,29 @@ pub fn run(
         target,
         names,
     } = sides;
-    let everything = ladder.wants_everything();
     source.batch(BEGIN_SOURCE)?;
-    target.batch("begin")?;
+    target.batch(BEGIN_TARGET)?;
     let mut outcome = Outcome::default();
     let truncations = truncation::replay(source, target, names, plans)?;
     // a column added before this snapshot would silently be left out: the plan knows nothing of it
     let concerned: Vec<u32> = plans
         .iter()
         .map(|p| p.oid)
-        .filter(|oid| everything || pending.oids.contains(oid))
+        .filter(|oid| pending.oids.contains(oid))
         .collect();
     known.refuse_changed(source, &concerned)?;
     let mut fetched = Vec::new();
-    let mut left = if everything { u64::MAX } else { MOST_ROWS };
+    let mut left = MOST_ROWS;
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
         if let Some((_, times)) = truncations.iter().find(|(oid, _)| *oid == plan.oid) {
             counts.truncated = *times;
         }
-        if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
-            let mode = ladder.mode(plan.oid).max(plan.lowest);
-            let limit = (!everything).then(|| plan.limit.min(left));
+        let mode = ladder.mode(plan.oid).max(plan.lowest);
+        // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
+        let whole = mode == Mode::ReplaceAll;
+        if (whole || left > 0) && pending.oids.contains(&plan.oid) {
+            let limit = (!whole).then(|| plan.limit.min(left));
             let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
                 |failure| Trouble {
                     failure: failure.during(format_args!("replaying {}", plan.shown)),

@@ -13,7 +13,7 @@ pub enum Mode {
     Upsert,
     /// all keys of the batch are deleted first, then inserted: values may have been swapped among them
     Replace,
-    /// as `Replace`, with everything the snapshot shows in one batch: always consistent
+    /// as `Replace`, with everything the snapshot shows of the table in one batch: always consistent
     ReplaceAll,
 }
 
@@ -34,13 +34,6 @@ impl Ladder {
             .map_or(Mode::Upsert, |(_, mode, _)| *mode)
     }
 
-    /// Whether some table needs everything in one batch.
-    pub fn wants_everything(&self) -> bool {
-        self.climbers
-            .iter()
-            .any(|(_, mode, _)| *mode == Mode::ReplaceAll)
-    }
-
     /// Sends a table a rung higher; false, and down to the ground, when it is on the highest.
     pub fn climb(&mut self, oid: u32) -> bool {
         let next = match self.mode(oid) {
@@ -55,7 +48,7 @@ impl Ladder {
         next.is_some()
     }
 
-    /// A batch worked: everything is not needed again, the rest comes down in time.
+    /// A batch worked: those that needed everything have had it, the rest comes down in time.
     pub fn worked(&mut self) {
         self.climbers.retain(|(_, _, since)| since.elapsed() < STAY);
         for (_, mode, _) in &mut self.climbers {
@@ -75,7 +68,7 @@ mod tests {
         assert!(ladder.climb(1));
         assert_eq!(ladder.mode(1), Mode::Replace);
         assert!(ladder.climb(1));
-        assert!(ladder.wants_everything());
+        assert_eq!(ladder.mode(1), Mode::ReplaceAll);
         assert!(!ladder.climb(1));
         assert_eq!(ladder.mode(1), Mode::Upsert);
     }
@@ -87,6 +80,5 @@ mod tests {
         ladder.climb(1);
         ladder.worked();
         assert_eq!(ladder.mode(1), Mode::Replace);
-        assert!(!ladder.wants_everything());
     }
 }

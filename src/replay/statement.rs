@@ -162,6 +162,7 @@ impl Plan {
                 && !source.key.iter().any(|k| k.name == c.name)
         });
         let upsertable = !target.deferrable_key
+            && !target.update_rule
             && !settable.is_empty()
             && !identity_off_key
             && drift::same_key(source, target);

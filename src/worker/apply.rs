@@ -107,7 +107,7 @@ pub fn live(id: i32) -> Result<(), Failure> {
 }
 
 fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trouble> {
-    let (mut source, mut target) = sides::open(subscription, "apply")?;
+    let (mut source, mut target) = sides::open(subscription, sides::APPLY)?;
     let names = Names::of(&subscription.name);
     capture::lock_origin(&mut source, &subscription.uuid)?;
     applied::prepare(&mut target)?;

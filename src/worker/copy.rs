@@ -233,5 +233,6 @@ fn work(
         Kind::Index | Kind::Constraint | Kind::Analyze | Kind::ForeignKey | Kind::Validation => {
             target::run(subscription, claim, connected)
         }
+        Kind::Trigger | Kind::Rule => unreachable!("they are never claimable"),
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::streaming::Found;
 use super::apply::{Memory, Session};
+use super::firing;
 use crate::capture::Watch;
 use crate::catalog::{self, Snapshot};
 use crate::pg::{latch, liveness, xact};
@@ -134,9 +135,22 @@ impl<'a> Cycle<'a> {
             postponed: Vec::new(),
             recovered: false,
         };
+        cycle.silence()?;
         cycle.deliver_rewritten()?;
         cycle.plan()?;
         Ok(cycle)
+    }
+
+    /// Where our role is an ordinary one: triggers and the like that have come, or come on again, are off.
+    fn silence(&mut self) -> Result<(), Trouble> {
+        let loud = firing::silence(self.session, &self.target)?;
+        match loud.into_iter().next() {
+            None => Ok(()),
+            Some((oid, failure)) => Err(Trouble {
+                failure,
+                table: Some(oid),
+            }),
+        }
     }
 
     fn id(&self) -> i32 {

@@ -10,13 +10,14 @@ use super::apply::Session;
 use crate::capture::partition;
 use crate::catalog;
 use crate::chunk;
-use crate::deferral::{self, Deferred};
+use crate::deferral::{self, Deferred, Kept};
 use crate::duplicate;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::pg::{report, xact};
 use crate::quote;
 use crate::relation::{self, Relation};
+use crate::subscription::Subscription;
 use crate::table::{Kind, Table};
 use crate::task;
 use crate::template::fill;
@@ -56,28 +57,40 @@ pub fn take_off(
         note_partitions(session, &tables, &large)?;
         note_duplicates(id, &tables, &large, source)?;
         let kept = deferral::take_off(&mut session.target, &deferred)?;
-        xact::run(|| {
-            for kept in &kept {
-                for one in deferred.iter().filter(|d| d.piece == kept.piece) {
-                    if let Some(oid) = relation_of(&tables, one.table) {
-                        task::forget_named(id, oid, one.kind, &one.name);
-                    }
-                }
-                let name = deferred.iter().find(|d| d.piece == kept.piece);
-                event::record(
-                    Severity::Warning,
-                    &session.subscription.name,
-                    name.map_or(kept.piece.as_str(), |d| d.name.as_str()),
-                    "stays on the target while its table is copied, which makes that slower",
-                    Some(&kept.failure.line()),
-                );
-            }
-            Ok(())
-        })?;
+        let message = "stays on the target while its table is copied, which makes that slower";
+        forget_kept(&session.subscription, &tables, &deferred, &kept, message)?;
     }
     xact::run(|| {
         for relation in &wanted {
             relation::set_deferred(id, relation.oid, true);
+        }
+        Ok(())
+    })
+}
+
+/// What could not be taken off is not to be built again.
+pub(super) fn forget_kept(
+    subscription: &Subscription,
+    tables: &[(u32, Table)],
+    deferred: &[Deferred],
+    kept: &[Kept],
+    message: &str,
+) -> Result<(), Failure> {
+    xact::run(|| {
+        for kept in kept {
+            for one in deferred.iter().filter(|d| d.piece == kept.piece) {
+                if let Some(oid) = relation_of(tables, one.table) {
+                    task::forget_named(subscription.id, oid, one.kind, &one.name);
+                }
+            }
+            let name = deferred.iter().find(|d| d.piece == kept.piece);
+            event::record(
+                Severity::Warning,
+                &subscription.name,
+                name.map_or(kept.piece.as_str(), |d| d.name.as_str()),
+                message,
+                Some(&kept.failure.line()),
+            );
         }
         Ok(())
     })
@@ -93,7 +106,7 @@ fn measure(session: &mut Session, relations: &mut [Relation]) -> Result<(), Fail
 }
 
 /// The target's table for each of the subscription's.
-fn counterparts(target: &[Table], relations: &[Relation]) -> Vec<(u32, Table)> {
+pub(super) fn counterparts(target: &[Table], relations: &[Relation]) -> Vec<(u32, Table)> {
     relations
         .iter()
         .filter_map(|r| {
@@ -103,7 +116,7 @@ fn counterparts(target: &[Table], relations: &[Relation]) -> Vec<(u32, Table)> {
         .collect()
 }
 
-fn relation_of(tables: &[(u32, Table)], target_oid: u32) -> Option<u32> {
+pub(super) fn relation_of(tables: &[(u32, Table)], target_oid: u32) -> Option<u32> {
     tables
         .iter()
         .find(|(_, t)| t.oid == target_oid)
@@ -111,7 +124,7 @@ fn relation_of(tables: &[(u32, Table)], target_oid: u32) -> Option<u32> {
 }
 
 /// Writes down what is about to be dropped. What is noted already, by one that died before or after dropping it, stays.
-fn note(id: i32, tables: &[(u32, Table)], deferred: &[Deferred]) -> Result<(), Failure> {
+pub(super) fn note(id: i32, tables: &[(u32, Table)], deferred: &[Deferred]) -> Result<(), Failure> {
     let mut sorted: Vec<&Deferred> = deferred.iter().collect();
     // constraints in their order; of indexes the heaviest first
     sorted.sort_by_key(|d| match d.kind {
@@ -125,7 +138,7 @@ fn note(id: i32, tables: &[(u32, Table)], deferred: &[Deferred]) -> Result<(), F
             };
             // should the extension be dropped now, it is told here alone
             report::log(&format!(
-                "{} {} is taken off for the copy, to be built after it: begin; {}; commit;",
+                "{} {} of the target is taken off, to be put back: begin; {}; commit;",
                 one.kind.as_str(),
                 one.name,
                 one.builds.join("; ")

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::apply::Session;
-use super::{copying, preparation};
+use super::{copying, firing, preparation};
 use crate::capture::{self, Partition, Purpose};
 use crate::catalog::{self, Fingerprint};
 use crate::event;
@@ -47,6 +47,7 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
         )?;
         let source = catalog::tables(&mut session.source)?;
         difference::settle(session, &source, imported)?;
+        silence(session)?;
         if session.subscription.copy_data {
             let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
             let new: Vec<&Relation> = relations
@@ -72,6 +73,21 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
 fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
     xact::run(|| {
         session.subscription.enter(state);
+        Ok(())
+    })
+}
+
+/// Tables that cannot be made quiet stop alone.
+fn silence(session: &mut Session) -> Result<(), Failure> {
+    let target = catalog::tables(&mut session.target)?;
+    let loud = firing::silence(session, &target)?;
+    let id = session.subscription.id;
+    xact::run(|| {
+        for (oid, failure) in &loud {
+            relation::quarantine(id, *oid, failure);
+            let subject = relation::by_oid(id, *oid).map_or_else(|| oid.to_string(), |r| r.shown());
+            event::record_failure(&session.subscription.name, &subject, failure);
+        }
         Ok(())
     })
 }

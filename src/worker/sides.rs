@@ -5,6 +5,9 @@ use crate::libpq::{Connection, Role};
 use crate::pg::{server, xact};
 use crate::subscription::Subscription;
 
+/// The one that may write before everything that would act on it is off: it does that.
+pub const APPLY: &str = "apply";
+
 /// Connects to source and target. Both connections speak the target's encoding: bytes then pass from one to the other as
 /// they are. `what` ends the `application_name`.
 pub fn open(subscription: &Subscription, what: &str) -> Result<(Connection, Connection), Failure> {
@@ -17,6 +20,18 @@ pub fn open(subscription: &Subscription, what: &str) -> Result<(Connection, Conn
     })?;
     let title = subscription.title(what);
     let mut target = Connection::open(&target, Role::Target, &encoding, &title)?;
+    if target.is_ordinary() && !subscription.ordinary && what != APPLY {
+        return Err(Failure::new(
+            "55000",
+            "triggers and foreign keys of the target would act on what is written there",
+        )
+        .at(target.origin())
+        .hint(format!(
+            "Its role may not set session_replication_role any more. The apply worker switches them off when it connects \
+             anew: SELECT repl_pause('{0}'); SELECT repl_resume('{0}');",
+            subscription.name
+        )));
+    }
     let encoding = if subscription.target.is_some() {
         target.adopt_server_encoding()?
     } else {

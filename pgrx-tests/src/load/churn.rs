@@ -142,17 +142,30 @@ pub struct Churn {
 impl Churn {
     /// Starts `writers` threads on a loaded zoo; `seed` decides what they write.
     pub(crate) fn start(source: &Source, seed: u64, writers: usize) -> Self {
-        let stopping = Arc::new(AtomicBool::new(false));
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
         let mut statements = STATEMENTS.to_vec();
         for (major, more) in [(11, FROM_11), (12, FROM_12)] {
             if source.major() >= major {
                 statements.extend(more);
             }
         }
+        Self::of(source, seed, writers, owned(&statements), owned(TRUNCATES))
+    }
+
+    /// Starts `writers` threads that do these statements; of a hundred one is a truncation.
+    pub fn of(
+        source: &Source,
+        seed: u64,
+        writers: usize,
+        statements: Vec<String>,
+        truncates: Vec<String>,
+    ) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
         let writer = |number: usize| {
             let mut writer = Writer {
                 rng: Rng::with_seed(seed.wrapping_mul(1000).wrapping_add(number as u64)),
                 statements: statements.clone(),
+                truncates: truncates.clone(),
                 directory: source.directory().to_owned(),
                 port: source.port(),
                 tally: Tally::default(),
@@ -206,7 +219,8 @@ impl Drop for Churn {
 
 struct Writer {
     rng: Rng,
-    statements: Vec<&'static str>,
+    statements: Vec<String>,
+    truncates: Vec<String>,
     directory: std::path::PathBuf,
     port: u16,
     tally: Tally,
@@ -268,9 +282,9 @@ impl Writer {
 
     fn statement(&mut self) -> String {
         let statement = if self.rng.u32(0..100) == 0 {
-            TRUNCATES[self.rng.usize(0..TRUNCATES.len())]
+            &self.truncates[self.rng.usize(0..self.truncates.len())]
         } else {
-            self.statements[self.rng.usize(0..self.statements.len())]
+            &self.statements[self.rng.usize(0..self.statements.len())]
         };
         let text = format!("{:x}", self.rng.u64(..));
         statement

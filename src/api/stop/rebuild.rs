@@ -1,4 +1,4 @@
-//! What was taken off the target's tables for the copy, and is not built again yet, when a subscription is stopped.
+//! What was taken off the target's tables, and is not built again or switched on yet, when a subscription is stopped.
 
 use crate::applied;
 use crate::event::{self, Severity};
@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::{report, server, settings};
 use crate::subscription::Subscription;
-use crate::task::{self, Task};
+use crate::task::{self, Kind, Task};
 
 /// Builds it now, or only tells; how many pieces are missing afterwards, each an event with its SQL.
 pub fn finish(subscription: &Subscription, build: bool) -> Result<usize, Failure> {
@@ -45,7 +45,7 @@ fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
     )
     .map_err(|failure| {
         failure.hint(format!(
-            "Indexes that were taken off for the copy are to be built there. Call repl_stop again when it can be reached, \
+            "What was taken off there (indexes, keys, triggers) is to be put back. Call repl_stop again when it can be reached, \
              or leave them: SELECT repl_stop('{}', rebuild => false);",
             subscription.name
         ))
@@ -83,11 +83,15 @@ fn run(subscription: &Subscription, task: &Task, target: &mut Connection) -> Res
 fn tell(subscription: &Subscription, task: &Task, reason: &str) {
     let name = task.name.as_deref().unwrap_or_default();
     let kind = task.kind.as_str();
+    let state = match task.kind {
+        Kind::Trigger | Kind::Rule => "off",
+        _ => "missing",
+    };
     let sql = format!("begin; {}; commit;", task.statements.join("; "));
     report::notice(&format!(
-        "{kind} {name} is missing on the target ({reason}); to make it: {sql}"
+        "{kind} {name} is {state} on the target ({reason}); to put it back: {sql}"
     ));
-    let message = format!("{kind} is missing on the target: {reason}");
+    let message = format!("{kind} is {state} on the target: {reason}");
     event::record(
         Severity::Warning,
         &subscription.name,

@@ -304,12 +304,12 @@ pub fn tables(kinds: &[Kind], reversed: bool) -> String {
             continue;
         }
         let key = column(at, "key");
-        let mut alone = vec![
+        let mut alone = [
             "n int".to_owned(),
             format!("{key} {} primary key", kind.name),
             "pad text default 'pad'".to_owned(),
         ];
-        let mut among = vec![
+        let mut among = [
             format!("{key} {}", kind.name),
             "pad text".to_owned(),
             "n int".to_owned(),

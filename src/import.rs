@@ -158,6 +158,10 @@ fn choose(client: &Client, files: &Files) -> Result<Vec<String>, Failure> {
     let listing = program::run(&pg_restore, &arguments, &[], &files.list)?;
     let lists = script::wanted_entries(&listing.stdout);
     write_script(client, files, &lists.rest, &files.script)?;
+    if lists.triggers.is_empty() {
+        std::fs::write(&files.triggers, "").map_err(unwritable)?;
+        return Ok(Vec::new());
+    }
     write_script(client, files, &lists.triggers, &files.triggers)?;
     let (quiet, later) = script::tamed(&std::fs::read(&files.triggers).map_err(unwritable)?);
     std::fs::write(&files.triggers, quiet).map_err(unwritable)?;

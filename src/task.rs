@@ -11,6 +11,8 @@
 //!
 //! Everything here needs an open transaction.
 
+use std::collections::HashSet;
+
 use crate::failure::Failure;
 use crate::libpq::Flow;
 use crate::pg::spi;
@@ -398,15 +400,16 @@ pub fn put_back_own() {
     );
 }
 
-/// Whether something was noted to be built again on a table's counterpart: it may be off already.
-pub fn is_deferred(subscription: i32, oid: u32) -> bool {
-    let sql = "select 1 from decamp.task where subscription_id = $1::int4 and source_oid = $2::oid and phase between 2 and 5 \
-                 and state <> 'done' limit 1";
-    !spi::read(
-        sql,
-        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+/// The tables on whose counterparts something was noted to be built again: it may be off already.
+pub fn deferred(subscription: i32) -> HashSet<u32> {
+    spi::read(
+        "select distinct source_oid::int8 as oid from decamp.task \
+         where subscription_id = $1::int4 and phase between 2 and 5 and state <> 'done'",
+        &[Some(&subscription.to_string())],
     )
-    .is_empty()
+    .iter()
+    .map(|row| row.oid("oid"))
+    .collect()
 }
 
 /// How many workers have chunks at hand.

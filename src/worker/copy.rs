@@ -102,14 +102,15 @@ fn next(id: i32, sides: Option<&Sides>) -> Result<Next, Failure> {
             return Ok(Next::Work(Box::new(subscription), claim));
         }
         let open = task::open(id);
-        if open.claimable > 0 && !connected {
+        let soon = subscription.state == State::Installing;
+        if !connected && (open.claimable > 0 || (soon && sides.is_none())) {
             return Ok(Next::Connect(Box::new(subscription)));
         }
         if connected && !open.copying {
             // the apply worker may be busy elsewhere, and somebody waits for this
             copying::advance(&subscription);
         }
-        Ok(if open.copying || subscription.state == State::Installing {
+        Ok(if open.copying || soon {
             Next::Later
         } else {
             Next::Nothing

@@ -12,15 +12,20 @@ use crate::task;
 /// Starts copy workers as long as there is work for more. Errors: 53400 when not even one can be started.
 pub fn start_workers(subscription: &Subscription) -> Result<(), Failure> {
     let id = subscription.id;
-    let (claimable, pids) =
-        xact::run(|| Ok((task::open(id).claimable, worker::pids(COPY_CLASS, id))))?;
+    let claimable = xact::run(|| Ok(task::open(id).claimable))?;
+    start_for(subscription, usize::try_from(claimable).unwrap_or(0))
+}
+
+/// Starts copy workers for so many tasks, which are there or about to be. Errors: 53400 when not even one can be started.
+pub fn start_for(subscription: &Subscription, tasks: usize) -> Result<(), Failure> {
+    let id = subscription.id;
+    let pids = xact::run(|| Ok(worker::pids(COPY_CLASS, id)))?;
     let running = pids.len();
-    if claimable > 0 {
+    if tasks > 0 {
         pids.into_iter().for_each(worker::wake);
     }
-    let wanted = claimable.min(i64::from(subscription.workers));
-    let free = i64::from(subscription.workers) - i64::try_from(running).unwrap_or(i64::MAX);
-    for started in 0..wanted.min(free) {
+    let most = usize::try_from(subscription.workers).unwrap_or(0);
+    for started in 0..tasks.min(most.saturating_sub(running)) {
         let database = server::database_oid();
         if let Err(failure) = worker::start(Kind::Copy, database, id, &subscription.name) {
             // with fewer workers than asked for it is slower, with none it stands still

@@ -46,7 +46,7 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             &session.subscription.uuid,
         )?;
         let source = catalog::tables(&mut session.source)?;
-        difference::settle(session, &source, imported)?;
+        let target = difference::settle(session, &source, imported)?;
         silence(session)?;
         if session.subscription.copy_data {
             let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
@@ -55,8 +55,9 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
                 .filter(|r| r.state == relation::State::Init)
                 .collect();
             preparation::take_off(session, &new, &source)?;
+            // they connect and read the catalogs while the first chunks are planned
+            copying::start_for(&session.subscription, new.len())?;
         }
-        let target = catalog::tables(&mut session.target)?;
         install_capture(session, &source, &target)?;
         enter(
             session,

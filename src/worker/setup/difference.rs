@@ -30,10 +30,14 @@ pub fn tables_are_missing(session: &mut Session) -> Result<bool, Failure> {
 }
 
 /// Quarantines the tables that cannot go on, before anything is captured or copied. Those that are missing are imported
-/// first unless they just were: `repl_resume` comes here when what they need has been made.
+/// first unless they just were: `repl_resume` comes here when what they need has been made. Returns the target's tables.
 ///
 /// Errors: 42P01 when no table at all can go on.
-pub fn settle(session: &mut Session, source: &[Table], imported: bool) -> Result<(), Failure> {
+pub fn settle(
+    session: &mut Session,
+    source: &[Table],
+    imported: bool,
+) -> Result<Vec<Table>, Failure> {
     let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
     let open: Vec<Relation> = relations
         .iter()
@@ -48,14 +52,15 @@ pub fn settle(session: &mut Session, source: &[Table], imported: bool) -> Result
             target = catalog::tables(&mut session.target)?;
         }
     }
-    let target = by_name(&target);
+    let counterparts = by_name(&target);
     let subscription = &session.subscription;
     xact::run(|| {
+        let deferred = task::deferred(subscription.id);
         let stopped: Vec<(&Relation, Failure)> = open
             .iter()
             // what has been compared before, and has lost its key to us since
-            .filter(|r| !r.deferred && !task::is_deferred(subscription.id, r.oid))
-            .filter_map(|r| Some((r, problem(subscription, r, source, &target)?)))
+            .filter(|r| !r.deferred && !deferred.contains(&r.oid))
+            .filter_map(|r| Some((r, problem(subscription, r, source, &counterparts)?)))
             .collect();
         let going = relations.iter().filter(|r| r.state != State::Errored);
         if !stopped.is_empty() && going.count() == stopped.len() {
@@ -66,7 +71,8 @@ pub fn settle(session: &mut Session, source: &[Table], imported: bool) -> Result
             event::record_failure(&subscription.name, &relation.shown(), failure);
         }
         Ok(())
-    })
+    })?;
+    Ok(target)
 }
 
 fn by_name(tables: &[Table]) -> ByName<'_> {

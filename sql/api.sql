@@ -7,6 +7,7 @@ revoke all on function repl_pause(text, boolean) from public;
 revoke all on function repl_resume(text) from public;
 revoke all on function repl_stop(text, boolean, boolean) from public;
 revoke all on function repl_resync(text, text) from public;
+revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
@@ -37,6 +38,11 @@ comment on function repl_resync(text, text) is
     'Copies one table anew while the others stream: empties it on the target and fills it again. "table": schema.name, quoted'
     ' where SQL would need it. Also for a table that has stopped because changes of it were missed. Errors: 42P01 when the'
     ' subscription has no such table.';
+comment on function repl_add_table(text, text) is
+    'Takes one more table of the source in while the others go on: checked as by repl_start, imported if the target lacks it,'
+    ' captured, copied, followed. "table": schema.name, quoted where SQL would need it. Errors: 42P01 when the source has no'
+    ' such table, 42710 when the subscription has it already, 55000 before it has begun to copy, and what repl_check calls an'
+    ' error.';
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';

@@ -1,6 +1,7 @@
 //! The SQL functions. Their arguments, errors and hints; what they set in motion is elsewhere. Comments and rights are in
 //! `sql/api.sql`, the views in `sql/views.sql`.
 
+mod add_table;
 mod alter;
 mod argument;
 mod check;

@@ -127,6 +127,23 @@ pub fn of(subscription: i32) -> Vec<Relation> {
     .collect()
 }
 
+/// Those of a subscription that have this name: schema and table, or the table's alone.
+pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
+    let schema = (name.len() > 1).then(|| name[name.len() - 2].as_str());
+    spi::read(
+        "select source_oid::int8 as oid from decamp.relation \
+         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3)",
+        &[
+            Some(&subscription.to_string()),
+            name.last().map(String::as_str),
+            schema,
+        ],
+    )
+    .iter()
+    .map(|row| row.oid("oid"))
+    .collect()
+}
+
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(

@@ -1,5 +1,7 @@
 //! All tests that need servers, one module per topic, each in the file its path names.
 
+#[path = "175_add_table.rs"]
+mod add_table;
 #[path = "061_adversity.rs"]
 mod adversity;
 #[path = "030_bad_input.rs"]

@@ -1,7 +1,8 @@
 //! Arguments, checked: what is wrong with one is said in its own words, with SQLSTATE and hint.
 
 use crate::failure::Failure;
-use crate::pg::{activity, server};
+use crate::pg::{activity, server, spi};
+use crate::subscription::{State, Subscription};
 
 /// Errors: 22004 for NULL.
 pub fn required<'a>(value: Option<&'a str>, argument: &str) -> Result<&'a str, Failure> {
@@ -63,5 +64,49 @@ pub fn conninfo_allowed(function: &str) -> Result<(), Failure> {
     }
     Err(Failure::new("42501", format!("only superusers may call {function}"))
         .detail("A connection string makes this server connect anywhere with its own identity.")
-        .hint("repl_pause, repl_resume, repl_wait and repl_stop can be granted to other roles with GRANT EXECUTE."))
+        .hint("repl_pause, repl_resume, repl_wait, repl_add_table, repl_resync and repl_stop can be granted to other roles with GRANT EXECUTE."))
+}
+
+/// A table's name, quoted as in SQL: its parts, the last one the table's. Errors: 22023.
+pub fn table(value: &str) -> Result<Vec<String>, Failure> {
+    const PART: &str = r#"("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)"#;
+    let parts = spi::read(
+        "select case when $1 operator(pg_catalog.~) $2 \
+                     then pg_catalog.array_to_json(pg_catalog.parse_ident($1))::text end as parts",
+        &[
+            Some(value),
+            Some(&format!(r"^\s*{PART}(\s*\.\s*{PART})*\s*$")),
+        ],
+    )[0]
+    .opt("parts")
+    .map(str::to_owned)
+    .ok_or_else(|| {
+        Failure::new("22023", format!("{value:?} is not the name of a table"))
+            .hint("Write it as in SQL: 'public.orders' or '\"Mixed\".\"Case\"'.")
+    })?;
+    Ok(serde_json::from_str(&parts).expect("array_to_json of text[] without NULLs"))
+}
+
+/// The error for a name that several schemas have.
+pub fn ambiguous(table: &str) -> Failure {
+    Failure::new("42P09", format!("several schemas have a table {table}"))
+        .hint("Write it with its schema: 'public.name'.")
+}
+
+/// Errors: 55000 before the subscription has begun to copy, and when it has stopped.
+pub fn refuse_early(subscription: &Subscription) -> Result<(), Failure> {
+    if matches!(
+        subscription.state,
+        State::Copying | State::Catchup | State::Streaming
+    ) {
+        return Ok(());
+    }
+    let message = format!(
+        "subscription {:?} is {}",
+        subscription.name,
+        subscription.state.as_str()
+    );
+    Err(Failure::new("55000", message)
+        .detail("Nothing has been changed: its tables can be worked on once it has begun to copy.")
+        .hint("SELECT * FROM repl_status tells what it waits for."))
 }

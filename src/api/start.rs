@@ -77,8 +77,12 @@ fn start(order: &Order) -> Result<String, Failure> {
         workers: order.workers,
         name: Some(order.name),
     });
-    refuse_errors(order.name, &report.findings)?;
-    refuse_shared(order, &report.taken)?;
+    refuse_errors(
+        &format!("subscription {:?} cannot start", order.name),
+        "Nothing has been changed. SELECT * FROM repl_check(...) with the same arguments shows warnings too.",
+        &report.findings,
+    )?;
+    refuse_shared(order.target, &report.taken)?;
     let id = subscription::insert(&New {
         name: order.name,
         owner: &owner,
@@ -144,11 +148,11 @@ fn refuse_known(name: &str) -> Result<(), Failure> {
 }
 
 /// Two subscriptions must not write the same table of a target.
-fn refuse_shared(order: &Order, taken: &[Table]) -> Result<(), Failure> {
+pub fn refuse_shared(target: Option<&str>, taken: &[Table]) -> Result<(), Failure> {
     let written = spi::read(
         "select s.name as subscription, r.schema, r.name from decamp.relation r \
          join decamp.subscription s on s.id = r.subscription_id where s.target is not distinct from $1",
-        &[order.target],
+        &[target],
     );
     let shared = written.iter().find(|row| {
         taken
@@ -163,8 +167,8 @@ fn refuse_shared(order: &Order, taken: &[Table]) -> Result<(), Failure> {
         .hint(format!("Leave it out with exclude => array['{table}'], or end the other one: SELECT repl_stop('{other}');")))
 }
 
-/// One error for all that is wrong, with the SQLSTATE of the first.
-fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure> {
+/// One error for all that is wrong, with the SQLSTATE of the first. `what`: what is not to be.
+pub fn refuse_errors(what: &str, hint: &str, findings: &[check::Finding]) -> Result<(), Failure> {
     let errors: Vec<_> = findings
         .iter()
         .filter(|f| f.severity == Severity::Error)
@@ -178,10 +182,7 @@ fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure>
             .map_or_else(String::new, |fix| format!("To mend it:\n{fix}"))
     };
     let (message, detail) = if errors.len() == 1 {
-        let message = format!(
-            "subscription {name:?} cannot start: {}: {}",
-            first.subject, first.message
-        );
+        let message = format!("{what}: {}: {}", first.subject, first.message);
         (message, remedy(first))
     } else {
         let lines: Vec<String> = errors
@@ -189,16 +190,13 @@ fn refuse_errors(name: &str, findings: &[check::Finding]) -> Result<(), Failure>
             .map(|f| format!("{}: {}. {}", f.subject, f.message, remedy(f)))
             .collect();
         (
-            format!(
-                "subscription {name:?} cannot start: {} errors",
-                errors.len()
-            ),
+            format!("{what}: {} errors", errors.len()),
             lines.join("\n\n"),
         )
     };
     Err(Failure::new(first.sqlstate, message)
         .detail(detail)
-        .hint("Nothing has been changed. SELECT * FROM repl_check(...) with the same arguments shows warnings too."))
+        .hint(hint))
 }
 
 fn pretty(bytes: i64) -> String {

@@ -91,12 +91,12 @@ fn drop_extension_in(phase: Phase) {
     pair.stop_migration();
 }
 
-/// Constraints that were taken off for the copy went with the extension; the server's log has their SQL.
+/// What was taken off for the copy went with the extension; the server's log has their SQL.
 fn build_what_was_dropped(pair: &Pair) {
     let log = pair.target.log();
     let logged = log
         .lines()
-        .filter_map(|line| line.split_once("taken off for the copy, to be built after it: "));
+        .filter_map(|line| line.split_once("taken off, to be put back: "));
     for (_, sql) in logged {
         // only a copy that had begun has taken anything off
         if let Err(error) = pair.target.connect(TARGET_DATABASE).batch_execute(sql) {

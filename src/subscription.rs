@@ -15,8 +15,8 @@ mod status;
 
 pub use state::State;
 pub use status::{
-    clear_failure, end_rest, forgive, go_back_for_tables, has_missed_changes, heartbeat, is_cut,
-    is_resting, note_failure, noted_failure, publish,
+    clear_failure, clear_outage, end_rest, forgive, go_back_for_tables, has_missed_changes,
+    heartbeat, is_cut, is_resting, note_failure, noted_failure, publish,
 };
 
 use crate::failure::Failure;

@@ -18,11 +18,14 @@ fn workers_ended_in_every_phase_come_back() {
     let gates = Gates::on(&pair);
     gates.walk("", |phase| {
         let copying = pair.terminate(Worker::Copy);
-        assert_eq!(
-            !copying.is_empty(),
-            phase == Phase::Copying,
-            "copy workers in {phase:?}"
-        );
+        // while one table waits for its triggers, the others may be copied
+        if phase != Phase::Installing {
+            assert_eq!(
+                !copying.is_empty(),
+                phase == Phase::Copying,
+                "copy workers in {phase:?}"
+            );
+        }
         let old = pair.terminate(Worker::Apply);
         assert_eq!(old.len(), 1, "one apply worker in {phase:?}");
         pair.wait_for_apply_worker(&old);

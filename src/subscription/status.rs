@@ -91,6 +91,15 @@ pub fn clear_failure(id: i32) {
     );
 }
 
+/// Both sides have been reached: a failure to do so is over.
+pub fn clear_outage(id: i32) {
+    spi::update(
+        "update decamp.subscription set error = null, error_sqlstate = null, hint = null, retry_at = null \
+         where id = $1::int4 and (error_sqlstate like '08%' or error_sqlstate in ('53300', '57P01', '57P02', '57P03'))",
+        &[Some(&id.to_string())],
+    );
+}
+
 /// Tells that the apply worker is alive. Somebody's open transaction on the row is not waited for.
 pub fn heartbeat(id: i32) {
     spi::update(

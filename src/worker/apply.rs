@@ -111,6 +111,11 @@ fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trou
     let names = Names::of(&subscription.name);
     capture::lock_origin(&mut source, &subscription.uuid)?;
     applied::prepare(&mut target)?;
+    // the import that may come now takes its time
+    xact::run(|| {
+        subscription::clear_outage(subscription.id);
+        Ok(())
+    })?;
     let installed = !matches!(
         subscription.state,
         State::Starting | State::Importing | State::Installing

@@ -114,6 +114,8 @@ impl Cycle<'_> {
         }
         if begins || (self.session.subscription.state == State::Streaming && !errored) {
             memory.meter.complete(as_of);
+        } else {
+            memory.meter.incomplete();
         }
         if begins {
             let reading = memory.meter.read();

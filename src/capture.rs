@@ -1,7 +1,7 @@
 //! Capture on the source: triggers that write the keys of changed rows into segments. Installed and removed one table
 //! per transaction, under a lock timeout, so that the application never waits longer than that for us.
 //!
-//! Invariant: once `install` has committed, every later change of the table leaves its key in the segment. The lock that
+//! Invariant: once `install` has committed, every later change of the table leaves its key in a segment. The lock that
 //! CREATE TRIGGER takes (SHARE ROW EXCLUSIVE) waits out the transactions that have already written to the table.
 
 mod gap;
@@ -9,6 +9,7 @@ mod holder;
 mod install;
 pub mod partition;
 mod removal;
+pub mod segment;
 
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
@@ -43,10 +44,6 @@ impl Names {
     /// Unquoted.
     pub fn schema(&self) -> String {
         format!("decamp_{}", self.subscription)
-    }
-
-    pub fn segment(&self, oid: u32) -> String {
-        qualified(&self.schema(), &format!("delta_{oid}_0"))
     }
 
     pub fn truncation(&self) -> String {

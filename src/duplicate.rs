@@ -3,6 +3,7 @@
 //! a key are taken off the target before its indexes are built, and replay brings them back as they are then.
 
 use crate::capture::Names;
+use crate::capture::segment;
 use crate::failure::Failure;
 use crate::libpq::{Connection, pump};
 use crate::quote::{ident, qualified};
@@ -59,10 +60,17 @@ pub fn remove(
     };
     let keys: Vec<String> = (1..=table.key.len()).map(|at| format!("k{at}")).collect();
     target.batch(create).map_err(during)?;
+    // all that have been written to since the copy began: one that is opened after this look has only later changes
+    let segments = segment::read(source, names).map_err(during)?;
+    let keys = keys.join(", ");
+    let deltas: Vec<String> = segments
+        .iter()
+        .filter(|s| s.table == table.oid)
+        .map(|s| format!("select {keys} from {}", names.segment(s.table, s.number)))
+        .collect();
     let fetch = format!(
-        "copy (select distinct {} from {}) to stdout",
-        keys.join(", "),
-        names.segment(table.oid)
+        "copy (select distinct {keys} from ({}) deltas) to stdout",
+        deltas.join(" union all ")
     );
     source.copy_out(&fetch).map_err(during)?;
     let flow = pump(source, target, fill, |_| Ok(())).map_err(during)?;

@@ -59,6 +59,11 @@ impl Meter {
         self.idle = true;
     }
 
+    /// What is not replayed goes on to collect.
+    pub fn incomplete(&mut self) {
+        self.idle = false;
+    }
+
     /// Sequences, triggers and partitions were looked at.
     pub fn looked(&mut self, at: i64) {
         self.looked = Some(at);

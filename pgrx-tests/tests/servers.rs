@@ -74,6 +74,8 @@ mod resync_refusals;
 mod rewrites;
 #[path = "090_security.rs"]
 mod security;
+#[path = "170_segments.rs"]
+mod segments;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]

@@ -1,6 +1,7 @@
 //! Capture put on a table.
 
 use super::partition::{self, Partition};
+use super::segment::{self, Segment};
 use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, removal};
 use crate::failure::Failure;
 use crate::libpq::Connection;
@@ -9,11 +10,12 @@ use crate::table::{Capture, Kind, Table};
 use crate::template::fill;
 
 /// Puts capture on one table; the partitions it then covers. The commit is not waited for: [`settle`](super::settle) comes after a group of
-/// tables. Errors: 55P03 or 57014 when the lock was not to be had in time; nothing is changed then.
+/// tables. `segments`: those that are there. Errors: 55P03 or 57014 when the lock was not to be had in time; nothing is changed then.
 pub fn install(
     source: &mut Connection,
     names: &Names,
     table: &Table,
+    segments: &[Segment],
 ) -> Result<Vec<Partition>, Failure> {
     let partitions = members(source, table)?;
     let seconds = LOCK_TIMEOUT.as_secs();
@@ -23,13 +25,11 @@ pub fn install(
         .enumerate()
         .map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1))
         .collect();
-    let segment = names.segment(table.oid);
+    let number = segment::newest(segments, table.oid);
     let before = format!(
         "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
-         create table if not exists {segment} as select {} from {} with no data; \
-         alter table {segment} replica identity full; {}",
-        key.join(", "),
-        table.only(),
+         {} {}",
+        segment::create(names, table.oid, number, &key.join(", "), &table.only()),
         fill(
             include_str!("../../sql/source/truncate_function.sql"),
             &[
@@ -45,7 +45,7 @@ pub fn install(
     );
     let triggers = format!(
         "{}; {} {} commit",
-        triggers(names, table),
+        triggers(names, table, &names.segment(table.oid, number)),
         truncate_triggers(names, table, &partitions),
         always(source.version(), names, table),
     );
@@ -63,7 +63,7 @@ pub fn install(
     Ok(partitions)
 }
 
-fn triggers(names: &Names, table: &Table) -> String {
+fn triggers(names: &Names, table: &Table, segment: &str) -> String {
     let key = |prefix: &str| {
         table
             .key
@@ -81,7 +81,7 @@ fn triggers(names: &Names, table: &Table) -> String {
         file,
         &[
             ("table", &table.qualified()),
-            ("segment", &names.segment(table.oid)),
+            ("segment", segment),
             ("insert", &trigger("insert")),
             ("update", &trigger("update")),
             ("delete", &trigger("delete")),
@@ -172,7 +172,8 @@ pub fn reinstall(
     }
     let triggers = EVENTS.map(|event| names.trigger(event));
     removal::remove(source, &table.qualified(), &triggers)?;
-    let partitions = install(source, names, table)?;
+    let segments = segment::read(source, names)?;
+    let partitions = install(source, names, table, &segments)?;
     settle(source, names)?;
     Ok(partitions)
 }

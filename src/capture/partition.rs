@@ -57,13 +57,14 @@ pub fn truncate_trigger(names: &Names, root: u32, member: &str) -> String {
 }
 
 /// A partition that was created or attached later. What happened to it before its TRUNCATE trigger, and the rows it
-/// brought along, nobody captured: its counterpart is to be emptied and filled again. Errors: 55P03 or 57014 when the lock
+/// brought along, nobody captured: its counterpart is to be emptied and filled again. `segment`: the newest of `root`. Errors: 55P03 or 57014 when the lock
 /// was not to be had in time; nothing is changed then.
 pub fn arrived(
     source: &mut Connection,
     names: &Names,
     root: &Table,
     partition: &Partition,
+    segment: &str,
 ) -> Result<(), Failure> {
     let seconds = LOCK_TIMEOUT.as_secs();
     let member = partition.qualified();
@@ -99,8 +100,7 @@ pub fn arrived(
     in_transaction(
         source,
         &format!(
-            "begin; {truncation} insert into {} select {} from only {member};",
-            names.segment(root.oid),
+            "begin; {truncation} insert into {segment} select {} from only {member};",
             key.join(", ")
         ),
     )

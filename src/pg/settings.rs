@@ -8,6 +8,7 @@ static BINDIR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static CHUNK_SIZE: GucSetting<i32> = GucSetting::<i32>::new(128);
 static COPY_RATE_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAINTENANCE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256);
+static SEGMENT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(32 << 10);
 static PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(-1);
 
 /// Called once from `_PG_init`.
@@ -60,11 +61,26 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_decamp.segment_size",
+        c"Size from which on a table's changed keys go to another segment on the source.",
+        c"A segment that is no longer written to is dropped once it is replayed.",
+        &SEGMENT_SIZE,
+        16,
+        1 << 20,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
 }
 
 /// `pg_decamp.chunk_size`, in bytes.
 pub fn chunk_bytes() -> i64 {
     i64::from(CHUNK_SIZE.get()) << 20
+}
+
+/// `pg_decamp.segment_size`, in bytes.
+pub fn segment_bytes() -> i64 {
+    i64::from(SEGMENT_SIZE.get()) << 10
 }
 
 /// `pg_decamp.copy_rate_limit`, in bytes per second.

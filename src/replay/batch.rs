@@ -1,8 +1,9 @@
 //! One batch: a transaction on the source and one on the target that belong together.
 
 use super::ladder::{Ladder, Mode};
+use super::part::Part;
 use super::statement::Plan;
-use super::{Pending, poll, truncation};
+use super::{Pending, Segments, truncation};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
@@ -41,7 +42,9 @@ const MOST_ROWS: u64 = 100_000;
 
 /// The batch's transaction must not wait long for a lock on a user's table while it holds others: somebody's ALTER TABLE
 /// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
-const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'";
+/// Scans go from the first page to the last, or what is left of a sealed segment would not be found where it begins.
+const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local synchronous_commit = off; set local lock_timeout = '500ms'; \
+    set local synchronize_seqscans = off; set local max_parallel_workers_per_gather = 0";
 
 /// A deferred unique constraint says at its table's merge what is in the way, not at the commit: then it is known whose it is.
 const BEGIN_TARGET: &str = "begin; set constraints all immediate";
@@ -51,6 +54,7 @@ pub struct Sides<'a> {
     pub source: &'a mut Connection,
     pub target: &'a mut Connection,
     pub names: &'a Names,
+    pub segments: &'a mut Segments,
 }
 
 /// Replays what is pending for `plans`. `ladder` gives each table's rung,
@@ -68,6 +72,7 @@ pub fn run(
         source,
         target,
         names,
+        segments,
     } = sides;
     source.batch(BEGIN_SOURCE)?;
     target.batch(BEGIN_TARGET)?;
@@ -92,12 +97,13 @@ pub fn run(
         let whole = mode == Mode::ReplaceAll;
         if (whole || left > 0) && pending.oids.contains(&plan.oid) {
             let limit = (!whole).then(|| plan.limit.min(left));
-            let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
-                |failure| Trouble {
+            let parts = segments.parts(plan.oid, limit);
+            let flow = replay_table(source, target, plan, mode, &parts, &mut counts)
+                .and_then(|flow| segments.advance(source, plan.oid).map(|()| flow))
+                .map_err(|failure| Trouble {
                     failure: failure.during(format_args!("replaying {}", plan.shown)),
                     table: Some(plan.oid),
-                },
-            )?;
+                })?;
             left = left.saturating_sub(flow.rows);
             fetched.push((plan.oid, flow));
         }
@@ -105,7 +111,8 @@ pub fn run(
             outcome.counts.push((plan.oid, counts));
         }
     }
-    let more = poll(source, names, plans)?;
+    let oids: Vec<u32> = plans.iter().map(|p| p.oid).collect();
+    let more = segments.poll(source, &oids)?;
     outcome.complete = more.is_empty();
     outcome.left = more.oids;
     for (oid, flow) in fetched {
@@ -125,11 +132,14 @@ fn replay_table(
     target: &mut Connection,
     plan: &mut Plan,
     mode: Mode,
-    limit: Option<u64>,
+    parts: &[Part],
     counts: &mut Counts,
 ) -> Result<Flow, Failure> {
+    if parts.is_empty() {
+        return Ok(Flow::default());
+    }
     target.batch(&plan.create_stage)?;
-    source.copy_out(&plan.fetch(limit))?;
+    source.copy_out(&plan.fetch(parts))?;
     let flow = pump(source, target, &plan.fill_stage, |_| Ok(()))?;
     source.copy_done()?;
     if flow.rows == 0 {

@@ -1,10 +1,10 @@
 //! The statements that replay one table. Pure.
 //!
-//! Source: one COPY takes deltas out of the segment and reads the rows they point to, in one snapshot. Target: into a
+//! Source: one COPY takes deltas out of the segments and reads the rows they point to, in one snapshot. Target: into a
 //! staging table, then merged.
 
 use super::ladder::Mode;
-use crate::capture::Names;
+use super::part::Part;
 use crate::drift;
 use crate::quote::{ident, qualified};
 use crate::table::{Kind, Table};
@@ -15,7 +15,6 @@ pub struct Plan {
     pub oid: u32,
     /// for messages
     pub shown: String,
-    pub segment: String,
     /// the lowest rung this table can use
     pub lowest: Mode,
     /// rows a batch may take from this table; adapted to the rows' width
@@ -29,7 +28,7 @@ pub struct Plan {
     pub upsert: String,
     pub delete_all: String,
     pub insert_all: String,
-    fetch_head: String,
+    keys: String,
     fetch_tail: String,
 }
 
@@ -55,19 +54,15 @@ fn counted(merge: &str, target: &Table, stage: &str, on_key: &str) -> String {
 }
 
 impl Plan {
-    /// `names`: of the subscription; `source` and `target`: the table on both sides, known to match (no fatal drift).
-    pub fn new(names: &Names, source: &Table, target: &Table) -> Self {
+    /// `source` and `target`: the table on both sides, known to match (no fatal drift).
+    pub fn new(source: &Table, target: &Table) -> Self {
         let list = |items: Vec<String>| items.join(", ");
         let keys: Vec<String> = (1..=source.key.len()).map(|i| format!("k{i}")).collect();
         let columns: Vec<String> = source.stored().map(|c| ident(&c.name)).collect();
         let staged: Vec<String> = (1..=columns.len()).map(|i| format!("c{i}")).collect();
-        let segment = names.segment(source.oid);
         let stage_name = format!("stage_{}", source.oid);
         let stage = qualified("pg_temp", &stage_name);
 
-        let fetch_head = format!(
-            "copy (with taken as (delete from {segment} where ctid = any (array(select ctid from {segment}"
-        );
         let matches: Vec<String> = source
             .key
             .iter()
@@ -75,13 +70,11 @@ impl Plan {
             .map(|(k, alias)| format!("t.{} {} keys.{alias}", ident(&k.name), k.equality))
             .collect();
         let fetch_tail = format!(
-            ")) returning {keys}), keys as (select distinct {keys} from taken) \
-             select {}, t.tableoid is not null, {} from keys left join {} t on {}) to stdout",
+            "select {}, t.tableoid is not null, {} from keys left join {} t on {}) to stdout",
             list(keys.iter().map(|k| format!("keys.{k}")).collect()),
             list(columns.iter().map(|c| format!("t.{c}")).collect()),
             source.only(),
             matches.join(" and "),
-            keys = list(keys.clone()),
         );
 
         let definitions = source
@@ -169,7 +162,6 @@ impl Plan {
         Self {
             oid: source.oid,
             shown: source.shown(),
-            segment,
             lowest: if upsertable {
                 Mode::Upsert
             } else {
@@ -188,15 +180,28 @@ impl Plan {
             upsert,
             delete_all,
             insert_all: insert,
-            fetch_head,
+            keys: list(keys),
             fetch_tail,
         }
     }
 
-    /// The COPY that takes up to `limit` deltas (all of them without) and reads their rows.
-    pub fn fetch(&self, limit: Option<u64>) -> String {
-        let limit = limit.map(|n| format!(" limit {n}")).unwrap_or_default();
-        format!("{}{limit}{}", self.fetch_head, self.fetch_tail)
+    /// The COPY that takes these deltas and reads their rows.
+    pub fn fetch(&self, parts: &[Part]) -> String {
+        let keys = &self.keys;
+        let taken: Vec<String> = parts
+            .iter()
+            .enumerate()
+            .map(|(at, part)| format!("taken{at} as ({})", part.take(keys)))
+            .collect();
+        let all: Vec<String> = (0..parts.len())
+            .map(|at| format!("select {keys} from taken{at}"))
+            .collect();
+        format!(
+            "copy (with {}, keys as (select distinct {keys} from ({}) taken) {}",
+            taken.join(", "),
+            all.join(" union all "),
+            self.fetch_tail
+        )
     }
 
     /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it

@@ -17,7 +17,7 @@ use crate::capture::Watch;
 use crate::catalog::{self, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
-use crate::replay::{self, Plan, Trouble};
+use crate::replay::{Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
 use crate::subscription::{self, State};
@@ -44,6 +44,7 @@ struct Cycle<'a> {
     source: Snapshot,
     target: Vec<Table>,
     plans: Vec<Plan>,
+    segments: Segments,
     choice: Choice,
     sequences: Sequences,
     watch: Watch,
@@ -80,6 +81,7 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
             cycle.look_around(memory)?;
         }
         let found = cycle.replay(memory)?;
+        cycle.tend_segments()?;
         cycle.publish(memory, awaited)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
@@ -118,6 +120,7 @@ impl<'a> Cycle<'a> {
         let relations = xact::run(|| Ok(relation::of(id)))?;
         let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
         let source = Snapshot::read(&mut session.source, &oids)?;
+        let segments = Segments::read(&mut session.source, &session.names)?;
         let target = catalog::tables(&mut session.target)?;
         let choice = Choice::parse(
             session.subscription.tables.as_deref(),
@@ -129,6 +132,7 @@ impl<'a> Cycle<'a> {
             source,
             target,
             plans: Vec::new(),
+            segments,
             choice,
             sequences: Sequences::default(),
             watch: Watch::default(),
@@ -190,21 +194,31 @@ impl<'a> Cycle<'a> {
         Ok(None)
     }
 
+    fn tend_segments(&mut self) -> Result<(), Trouble> {
+        let captured = self.captured();
+        let mut replayed: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
+        replayed.sort_unstable();
+        self.segments
+            .tend(&mut self.session.source, &captured, &replayed)?;
+        Ok(())
+    }
+
+    fn captured(&self) -> Vec<u32> {
+        let captured = self.relations.iter().filter(|r| r.is_captured());
+        captured.map(|r| r.oid).collect()
+    }
+
     /// Writes the status, about once a second, or at once when somebody is waiting.
     fn publish(&mut self, memory: &mut Memory, at_once: bool) -> Result<(), Trouble> {
         if !memory.meter.due(at_once) {
             return Ok(());
         }
         if memory.meter.count_due() {
-            let captured: Vec<u32> = self
-                .relations
-                .iter()
-                .filter(|r| r.is_captured())
-                .map(|r| r.oid)
-                .collect();
+            let captured = self.captured();
             let began = Instant::now();
-            let backlogs =
-                replay::backlogs(&mut self.session.source, &self.session.names, &captured)?;
+            let backlogs = self
+                .segments
+                .backlogs(&mut self.session.source, &captured)?;
             memory
                 .meter
                 .counted(backlogs.iter().map(|(_, n)| n).sum(), began.elapsed());

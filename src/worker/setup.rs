@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::apply::Session;
 use super::{copying, firing, preparation};
-use crate::capture::{self, Partition, Purpose};
+use crate::capture::{self, Partition, Purpose, segment};
 use crate::catalog::{self, Fingerprint};
 use crate::event;
 use crate::failure::Failure;
@@ -150,6 +150,7 @@ fn install_group(
     let mut installed: Vec<(&Relation, Vec<Partition>)> = Vec::new();
     let oids: Vec<u32> = group.iter().map(|r| r.oid).collect();
     let before = capture::installed(&mut session.source, &session.names, &oids)?;
+    let segments = segment::read(&mut session.source, &session.names)?;
     for relation in group {
         liveness::tick();
         let table = source
@@ -159,7 +160,7 @@ fn install_group(
         let result = if before.contains(&table.oid) {
             capture::members(&mut session.source, table)
         } else {
-            capture::install(&mut session.source, &session.names, table)
+            capture::install(&mut session.source, &session.names, table, &segments)
         };
         match result {
             Ok(partitions) => installed.push((relation, partitions)),

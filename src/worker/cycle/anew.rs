@@ -60,6 +60,7 @@ impl Cycle<'_> {
         if !broken.is_empty() {
             let table = self.source.table(relation.oid)?;
             let partitions = capture::reinstall(&mut session.source, &session.names, table)?;
+            self.segments.reread(&mut session.source)?;
             let prints = catalog::fingerprints(&mut session.source, &[relation.oid])?;
             xact::run(|| {
                 for partition in &partitions {

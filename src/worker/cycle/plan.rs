@@ -65,6 +65,6 @@ impl Cycle<'_> {
             )
             .hint("Give it a primary key again, then SELECT repl_resume()."));
         }
-        Ok(Plan::new(&self.session.names, source, target))
+        Ok(Plan::new(source, target))
     }
 }

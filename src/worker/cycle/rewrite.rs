@@ -61,7 +61,7 @@ impl Cycle<'_> {
         }
         let sql = format!(
             "insert into {} select {} from {}",
-            self.session.names.segment(oid),
+            self.segments.newest(oid),
             key.join(", "),
             table.only()
         );

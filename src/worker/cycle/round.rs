@@ -133,7 +133,8 @@ impl Cycle<'_> {
                 relation::remove_partition(id, new.oid);
                 Ok(())
             })?;
-            match partition::arrived(source, &session.names, root, new) {
+            let segment = self.segments.newest(root.oid);
+            match partition::arrived(source, &session.names, root, new, &segment) {
                 Ok(()) => xact::run(|| {
                     relation::add_partition(id, root.oid, new);
                     let message = format!("partition {} came", shown(&new.schema, &new.name));

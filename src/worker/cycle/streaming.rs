@@ -26,7 +26,8 @@ impl Cycle<'_> {
     pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<Found, Trouble> {
         let as_of = meter::now();
         let session = &mut *self.session;
-        let mut pending = replay::poll(&mut session.source, &session.names, &self.plans)?;
+        let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
+        let mut pending = self.segments.poll(&mut session.source, &planned)?;
         memory.shunned.retain(|s| s.until > Instant::now());
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
         let left_out = pending.oids.iter().any(&shunned);
@@ -43,6 +44,7 @@ impl Cycle<'_> {
                 source: &mut session.source,
                 target: &mut session.target,
                 names: &session.names,
+                segments: &mut self.segments,
             },
             &mut self.plans,
             &pending,
@@ -112,6 +114,8 @@ impl Cycle<'_> {
         }
         if begins || (self.session.subscription.state == State::Streaming && !errored) {
             memory.meter.complete(as_of);
+        } else {
+            memory.meter.incomplete();
         }
         if begins {
             let reading = memory.meter.read();

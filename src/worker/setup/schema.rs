@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::remark;
+use crate::capture::segment::{self, Segment};
 use crate::capture::{self, Names};
 use crate::catalog;
 use crate::event::{self, Severity};
@@ -66,6 +67,7 @@ struct Early<'a> {
     connection: &'a mut Connection,
     names: &'a Names,
     tables: Vec<&'a Table>,
+    segments: Vec<Segment>,
 }
 
 impl<'a> Early<'a> {
@@ -84,6 +86,7 @@ impl<'a> Early<'a> {
         let wanted = |t: &&Table| oids.contains(&t.oid) && !done.contains(&t.oid);
         Ok(Self {
             tables: source.iter().filter(wanted).collect(),
+            segments: segment::read(&mut session.source, &session.names)?,
             connection: &mut session.source,
             names: &session.names,
         })
@@ -94,7 +97,7 @@ impl<'a> Early<'a> {
         let Some(table) = self.tables.pop() else {
             return false;
         };
-        if let Err(failure) = capture::install(self.connection, self.names, table)
+        if let Err(failure) = capture::install(self.connection, self.names, table, &self.segments)
             && failure.disconnected
         {
             self.tables.clear();

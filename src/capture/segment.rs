@@ -1,0 +1,289 @@
+//! Segments on the source: the tables that capture writes to. Of a table's segments only the newest is written to, but for
+//! transactions that wrote to the table before it was made; once those are gone the older ones are **sealed**: nobody can
+//! write to them any more.
+//!
+//! Why that is so: a statement that writes to a table takes ROW EXCLUSIVE on it (on a partition: on that one). Whoever takes
+//! that lock after the commit that made the newest segment, first takes in what the commit made invalid (`LockRelationOid`),
+//! and so finds the new function: plpgsql looks at its pg_proc row at every call. Whoever had the lock before is seen in
+//! pg_locks after that commit. What they have written to an old segment and not yet committed keeps that one locked, under
+//! whatever name the transaction goes: PREPARE TRANSACTION gives it another.
+//!
+//! Everything is in the source's catalog: dying between any two steps loses nothing.
+
+use super::Names;
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::quote::{self, literal, qualified};
+
+/// A segment, as the catalog has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Segment {
+    /// oid of the captured table
+    pub table: u32,
+    pub number: u32,
+    /// its own
+    pub oid: u32,
+}
+
+impl Names {
+    /// Qualified and quoted.
+    pub fn segment(&self, table: u32, number: u32) -> String {
+        qualified(&self.schema(), &format!("delta_{table}_{number}"))
+    }
+}
+
+/// All segments of a subscription, by table, oldest first.
+pub fn read(source: &mut Connection, names: &Names) -> Result<Vec<Segment>, Failure> {
+    let rows = source.query(
+        include_str!("../../sql/source/segments.sql"),
+        &[Some(&names.schema())],
+    )?;
+    let mut segments: Vec<Segment> = rows
+        .iter()
+        .map(|row| Segment {
+            table: row.oid("table"),
+            number: row.oid("number"),
+            oid: row.oid("oid"),
+        })
+        .collect();
+    segments.sort();
+    Ok(segments)
+}
+
+/// The number of the segment that capture on `table` writes to, or is to write to if there is none yet.
+pub fn newest(segments: &[Segment], table: u32) -> u32 {
+    segments
+        .iter()
+        .filter(|s| s.table == table)
+        .map(|s| s.number)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Makes the segment after `last` and lets capture write there from now on, without a lock on the user's table. `None` when
+/// no capture function writes to a segment of this table: then nothing is changed.
+pub fn open_next(
+    source: &mut Connection,
+    names: &Names,
+    last: Segment,
+) -> Result<Option<Segment>, Failure> {
+    let prefix = names.segment(last.table, 0);
+    let prefix = prefix.trim_end_matches("0\"");
+    let functions = source.query(
+        include_str!("../../sql/source/capture_functions.sql"),
+        &[
+            Some(&names.schema()),
+            Some(&format!("capture_{}", last.table)),
+            Some(prefix),
+        ],
+    )?;
+    if functions.is_empty() {
+        return Ok(None);
+    }
+    let number = last.number + 1;
+    let old = names.segment(last.table, last.number);
+    let new = names.segment(last.table, number);
+    let redirected: Vec<String> = functions
+        .iter()
+        .map(|row| redirect(row.text("definition"), prefix, &new))
+        .collect();
+    let sql = format!(
+        "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; \
+         create table {new} (like {old}); alter table {new} replica identity full; {}; commit",
+        redirected.join("; ")
+    );
+    if let Err(failure) = source.batch(&sql) {
+        source.rollback();
+        return Err(failure);
+    }
+    let made = source.query("select $1::regclass::oid::int8 as oid", &[Some(&new)])?;
+    Ok(Some(Segment {
+        table: last.table,
+        number,
+        oid: made[0].oid("oid"),
+    }))
+}
+
+/// A function's definition, with every segment whose quoted name begins like `prefix` replaced by `new`.
+fn redirect(definition: &str, prefix: &str, new: &str) -> String {
+    let mut parts = definition.split(prefix);
+    let mut redirected = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix('"') {
+            Some(rest) if rest.len() + 1 < part.len() => {
+                redirected.push_str(new);
+                redirected.push_str(rest);
+            }
+            _ => {
+                redirected.push_str(prefix);
+                redirected.push_str(part);
+            }
+        }
+    }
+    redirected
+}
+
+/// The barrier: transactions that may still write to `table`'s older segments, by their virtual transaction. To be asked
+/// after the commit that made the newest one.
+pub fn writers(source: &mut Connection, table: u32) -> Result<Vec<String>, Failure> {
+    let rows = source.query(
+        include_str!("../../sql/source/writers.sql"),
+        &[Some(&table.to_string())],
+    )?;
+    Ok(rows.iter().map(|row| row.string("transaction")).collect())
+}
+
+/// What of a barrier is still there.
+#[derive(Debug, Default)]
+pub struct Remaining {
+    /// virtual transactions
+    pub transactions: Vec<String>,
+    /// segments with rows that are not committed
+    pub segments: Vec<u32>,
+}
+
+/// One look at the locks, for all barriers together: each of `transactions` and of `segments` (oids) that is still held.
+pub fn remaining(
+    source: &mut Connection,
+    transactions: &[String],
+    segments: &[u32],
+) -> Result<Remaining, Failure> {
+    let segments: Vec<String> = segments.iter().map(u32::to_string).collect();
+    let rows = source.query(
+        include_str!("../../sql/source/barrier.sql"),
+        &[
+            Some(&quote::array(transactions)),
+            Some(&quote::array(&segments)),
+        ],
+    )?;
+    let mut remaining = Remaining::default();
+    for row in &rows {
+        remaining
+            .transactions
+            .extend(row.opt("transaction").map(str::to_owned));
+        if row.opt("segment").is_some() {
+            remaining.segments.push(row.oid("segment"));
+        }
+    }
+    Ok(remaining)
+}
+
+/// Bytes and pages of segments, by oid, dead rows included; those that are gone are left out.
+pub fn sizes(source: &mut Connection, oids: &[u32]) -> Result<Vec<(u32, i64, i64)>, Failure> {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    let rows = source.query(
+        include_str!("../../sql/source/segment_sizes.sql"),
+        &[Some(&quote::array(&oids))],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.oid("oid"), row.int("bytes"), row.int("pages")))
+        .collect())
+}
+
+/// How an old segment is got rid of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposal {
+    /// it is sealed
+    Drop,
+    /// somebody may still write to it: only its dead rows go
+    Truncate,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposed {
+    Done,
+    /// somebody has it locked: later
+    Locked,
+    /// it has rows: not before they are replayed
+    Filled,
+}
+
+/// Gives a segment's space back, if it has no rows; under a lock, so that there is no doubt. Nobody waits for that lock
+/// longer than the disposal takes: we wait for it a moment only.
+pub fn dispose(source: &mut Connection, name: &str, how: Disposal) -> Result<Disposed, Failure> {
+    let patience = match how {
+        Disposal::Drop => "200ms",
+        // who waits behind us there is the application
+        Disposal::Truncate => "20ms",
+    };
+    let locked = source.batch(&format!(
+        "begin; set local synchronous_commit = off; set local lock_timeout = '{patience}'; \
+         lock table {name} in access exclusive mode"
+    ));
+    if let Err(failure) = locked {
+        source.rollback();
+        return match failure.sqlstate.as_str() {
+            "55P03" | "40P01" => Ok(Disposed::Locked),
+            _ => Err(failure),
+        };
+    }
+    let filled = !source
+        .query(&format!("select 1 from {name} limit 1"), &[])?
+        .is_empty();
+    if filled {
+        source.rollback();
+        return Ok(Disposed::Filled);
+    }
+    let statement = match how {
+        Disposal::Drop => "drop table",
+        Disposal::Truncate => "truncate",
+    };
+    if let Err(failure) = source.batch(&format!("{statement} {name}; commit")) {
+        source.rollback();
+        return Err(failure.during(format_args!("disposing of the segment {name}")));
+    }
+    Ok(Disposed::Done)
+}
+
+/// The statements that make the first segment of a table, of these columns, if it is not there. `number`: as of [`newest`].
+pub fn create(names: &Names, table: u32, number: u32, columns: &str, from: &str) -> String {
+    let segment = names.segment(table, number);
+    format!(
+        "create table if not exists {segment} as select {columns} from {from} with no data; \
+         alter table {segment} replica identity full;"
+    )
+}
+
+/// The statement that tells which of `segments` have rows, as table and number, and 0, 0 for truncations of
+/// `tables`.
+pub fn poll_statement(names: &Names, tables: &[u32], segments: &[(u32, u32)]) -> String {
+    let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
+    let truncated = format!(
+        "select 0::int8 as oid, 0 as number where exists (select 1 from {} where relation = any ({}::oid[]))",
+        names.truncation(),
+        literal(&format!("{{{}}}", oids.join(","))),
+    );
+    std::iter::once(truncated)
+        .chain(segments.iter().map(|(table, number)| {
+            format!(
+                "select {table}, {number} where exists (select 1 from {})",
+                names.segment(*table, *number)
+            )
+        }))
+        .collect::<Vec<_>>()
+        .join(" union all ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redirect;
+
+    #[test]
+    fn functions_are_redirected_whatever_segment_they_write_to() {
+        let prefix = "\"decamp_x\".\"delta_12_";
+        let new = "\"decamp_x\".\"delta_12_8\"";
+        let definition = "insert into \"decamp_x\".\"delta_12_7\" select 1; \
+                          insert into \"decamp_x\".\"delta_12_10\" values (1); \
+                          insert into \"decamp_x\".\"delta_123_7\" values (1)";
+        assert_eq!(
+            redirect(definition, prefix, new),
+            "insert into \"decamp_x\".\"delta_12_8\" select 1; \
+             insert into \"decamp_x\".\"delta_12_8\" values (1); \
+             insert into \"decamp_x\".\"delta_123_7\" values (1)"
+        );
+        assert_eq!(redirect("select 1", prefix, new), "select 1");
+    }
+}

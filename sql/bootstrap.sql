@@ -231,7 +231,8 @@ where o.state = 'pending' and (o.not_before is null or o.not_before <= pg_catalo
 
 comment on view decamp.claimable is
     'tasks that a copy worker can be given right now. A task waits for those of its table with a lower phase; constraints,'
-    ' each of which locks the table, go one by one; foreign keys wait until both tables are ready, where our role is an ordinary one until the end';
+    ' each of which locks the table, go one by one; foreign keys wait until both tables are ready, where'
+    ' our role on the target is an ordinary one until the end';
 comment on column decamp.claimable.small is 'so small that several of them are taken at once';
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';

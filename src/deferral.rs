@@ -1,5 +1,6 @@
 //! What is taken off the target's tables for the copy and built again after it: foreign keys, constraints, indexes; and what
-//! an ordinary role on the target switches off until the end: triggers, rules, foreign keys. Read from the target's own catalogs, so it does not matter who made them.
+//! an ordinary role on the target switches off until the end: triggers, rules, foreign keys. Read from the target's own
+//! catalogs, so it does not matter who made them.
 
 use crate::failure::Failure;
 use crate::libpq::Connection;

@@ -129,15 +129,15 @@ pub fn of(subscription: i32) -> Vec<Relation> {
 
 /// Those of a subscription that have this name: schema and table, or the table's alone.
 pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
-    let schema = (name.len() > 1).then(|| name[name.len() - 2].as_str());
+    let (schema, table) = match name {
+        [table] => (None, table),
+        [schema, table] => (Some(schema.as_str()), table),
+        _ => return Vec::new(),
+    };
     spi::read(
         "select source_oid::int8 as oid from decamp.relation \
          where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3)",
-        &[
-            Some(&subscription.to_string()),
-            name.last().map(String::as_str),
-            schema,
-        ],
+        &[Some(&subscription.to_string()), Some(table), schema],
     )
     .iter()
     .map(|row| row.oid("oid"))

@@ -49,7 +49,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
-     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, ordinary, state from decamp.subscription ",
+                    pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, ordinary, \
+                    state from decamp.subscription ",
             $rest
         )
     };

@@ -44,7 +44,8 @@ fn add(name: &str, table: &str) -> Result<String, Failure> {
             format!("subscription {name:?} has table {table} already"),
         )
         .hint(format!(
-            "Nothing has been changed. SELECT repl_resync('{name}', '{table}') copies it anew."
+            "Nothing has been changed. SELECT repl_resync('{name}', {}); copies it anew.",
+            quote::literal(table).trim()
         )));
     }
     let found = check_on_both(&subscription, table, &wanted)?;

@@ -57,11 +57,7 @@ fn resync(name: &str, table: &str) -> Result<String, Failure> {
 
 /// By `schema.name` or, if only one schema has it, by name; quoted as in SQL. Errors: 42P01, 22023.
 fn find(subscription: i32, name: &str, table: &str) -> Result<u32, Failure> {
-    let wanted = argument::table(table)?;
-    if wanted.len() > 2 {
-        return Err(unknown(name, table));
-    }
-    match relation::named(subscription, &wanted).as_slice() {
+    match relation::named(subscription, &argument::table(table)?).as_slice() {
         [oid] => Ok(*oid),
         [] => Err(unknown(name, table)),
         _ => Err(argument::ambiguous(table)),

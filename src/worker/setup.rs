@@ -47,7 +47,7 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
         )?;
         let source = catalog::tables(&mut session.source)?;
         let target = difference::settle(session, &source, imported)?;
-        silence(session)?;
+        silence(session, &target)?;
         if session.subscription.copy_data {
             let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
             let new: Vec<&Relation> = relations
@@ -79,9 +79,8 @@ fn enter(session: &mut Session, state: State) -> Result<(), Failure> {
 }
 
 /// Tables that cannot be made quiet stop alone.
-fn silence(session: &mut Session) -> Result<(), Failure> {
-    let target = catalog::tables(&mut session.target)?;
-    let loud = firing::silence(session, &target)?;
+fn silence(session: &mut Session, target: &[Table]) -> Result<(), Failure> {
+    let loud = firing::silence(session, target)?;
     let id = session.subscription.id;
     xact::run(|| {
         for (oid, failure) in &loud {

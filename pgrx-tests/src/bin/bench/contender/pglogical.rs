@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use decamp_tests::wait;
 
 use super::programs::{copy_schema, package_version};
-use super::{Contender, Run, call_source, call_target};
+use super::{Contender, Run, call_target};
 use crate::stage::{Stage, TARGET};
 
 pub const NAME: &str = "pglogical";
@@ -83,7 +83,6 @@ impl Contender for Pglogical {
             run,
             &format!("SELECT pglogical.drop_subscription('{OWN}', true)"),
         )?;
-        call_source(run, "SELECT 1")?;
         super::drop_slots(run)
     }
 }

@@ -236,6 +236,34 @@ comment on column decamp.claimable.small is 'so small that several of them are t
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';
 
+create table decamp.skipped (
+    id                bigint generated always as identity,
+    subscription_id   int not null,
+    subscription      text not null,
+    source_oid        oid not null,
+    schema            text not null,
+    name              text not null,
+    key               jsonb not null,
+    role              text not null,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    ended_at          timestamptz,
+    ended_by          text,
+    queued            boolean not null default false,
+    constraint skipped_pkey primary key (id)
+);
+
+create unique index skipped_key_idx on decamp.skipped (subscription_id, source_oid, key) where ended_at is null;
+
+-- no policy, as on decamp.subscription: keys are values of rows
+alter table decamp.skipped enable row level security;
+
+comment on table decamp.skipped is 'rows left out of replay by repl_skip, by their keys; kept for ever, outlives its subscription';
+comment on column decamp.skipped.key is 'key columns and their values, as text of the source''s types';
+comment on column decamp.skipped.role is 'who called repl_skip';
+comment on column decamp.skipped.ended_at is 'null: still left out';
+comment on column decamp.skipped.ended_by is 'role and function that ended it';
+comment on column decamp.skipped.queued is 'after the end: the key is in a segment again, or its table was copied anew';
+
 create table decamp.event (
     id                bigint generated always as identity,
     at                timestamptz not null default pg_catalog.clock_timestamp(),

@@ -281,6 +281,20 @@ pub fn forgive(subscription: i32) -> u64 {
     )
 }
 
+/// Lets one stopped table try again; false if changes of it were missed.
+pub fn forgive_one(subscription: i32, oid: u32) -> bool {
+    spi::update(
+        "update decamp.relation \
+         set state = errored_from, errored_from = null, error = null, error_sqlstate = null, hint = null \
+         where subscription_id = $1::int4 and source_oid = $2::oid and state = 'errored' and error_sqlstate <> $3",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(MISSED),
+        ],
+    ) == 1
+}
+
 /// How many tables stopped because changes were not captured.
 pub fn with_missed_changes(subscription: i32) -> i64 {
     spi::read(

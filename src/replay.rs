@@ -6,11 +6,13 @@
 
 mod batch;
 mod ladder;
+mod rejection;
 mod statement;
 mod truncation;
 
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;
+pub use rejection::{READ_RULE, Rule, explained};
 pub use statement::Plan;
 
 use crate::capture::Names;

@@ -74,6 +74,8 @@ mod resync_refusals;
 mod rewrites;
 #[path = "090_security.rs"]
 mod security;
+#[path = "176_skip.rs"]
+mod skip;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]

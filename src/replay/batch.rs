@@ -94,7 +94,7 @@ pub fn run(
             let limit = (!whole).then(|| plan.limit.min(left));
             let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
                 |failure| Trouble {
-                    failure: failure.during(format_args!("replaying {}", plan.shown)),
+                    failure,
                     table: Some(plan.oid),
                 },
             )?;

@@ -6,7 +6,7 @@
 use super::ladder::Mode;
 use crate::capture::Names;
 use crate::drift;
-use crate::quote::{ident, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::table::{Kind, Table};
 
 /// Everything needed to replay one table.
@@ -31,6 +31,9 @@ pub struct Plan {
     pub insert_all: String,
     fetch_head: String,
     fetch_tail: String,
+    keys: String,
+    /// which of the keys taken are left alone: a condition, or nothing
+    left_out: String,
 }
 
 /// Batches take at most this many keys of one table.
@@ -75,13 +78,11 @@ impl Plan {
             .map(|(k, alias)| format!("t.{} {} keys.{alias}", ident(&k.name), k.equality))
             .collect();
         let fetch_tail = format!(
-            ")) returning {keys}), keys as (select distinct {keys} from taken) \
-             select {}, t.tableoid is not null, {} from keys left join {} t on {}) to stdout",
+            "select {}, t.tableoid is not null, {} from keys left join {} t on {}) to stdout",
             list(keys.iter().map(|k| format!("keys.{k}")).collect()),
             list(columns.iter().map(|c| format!("t.{c}")).collect()),
             source.only(),
             matches.join(" and "),
-            keys = list(keys.clone()),
         );
 
         let definitions = source
@@ -190,13 +191,45 @@ impl Plan {
             insert_all: insert,
             fetch_head,
             fetch_tail,
+            keys: list(keys),
+            left_out: String::new(),
         }
+    }
+
+    /// Takes the deltas of these keys without replaying them. `source`: as for `new`; the values as text, in the key's order.
+    pub fn leave_out(&mut self, source: &Table, skipped: &[Vec<String>]) {
+        let one = |values: &Vec<String>| {
+            let parts: Vec<String> = source
+                .key
+                .iter()
+                .zip(values)
+                .enumerate()
+                .map(|(i, (k, value))| {
+                    let column = source.column(&k.name).expect("a key is of columns");
+                    let value = literal(value);
+                    format!("k{} {} {value}::{}", i + 1, k.equality, column.type_name)
+                })
+                .collect();
+            format!("({})", parts.join(" and "))
+        };
+        self.left_out = if skipped.is_empty() {
+            String::new()
+        } else {
+            let all: Vec<String> = skipped.iter().map(one).collect();
+            format!(" where not ({})", all.join(" or "))
+        };
     }
 
     /// The COPY that takes up to `limit` deltas (all of them without) and reads their rows.
     pub fn fetch(&self, limit: Option<u64>) -> String {
         let limit = limit.map(|n| format!(" limit {n}")).unwrap_or_default();
-        format!("{}{limit}{}", self.fetch_head, self.fetch_tail)
+        format!(
+            "{}{limit})) returning {keys}), keys as (select distinct {keys} from taken{}) {}",
+            self.fetch_head,
+            self.left_out,
+            self.fetch_tail,
+            keys = self.keys,
+        )
     }
 
     /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it

@@ -4,6 +4,7 @@ mod anew;
 mod copying;
 mod plan;
 mod progress;
+mod rejection;
 mod rewrite;
 mod round;
 mod streaming;
@@ -20,6 +21,7 @@ use crate::relation::{self, Relation};
 use crate::replay::{self, Plan, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
+use crate::skipped::Skipped;
 use crate::subscription::{self, State};
 use crate::table::Table;
 
@@ -49,6 +51,7 @@ struct Cycle<'a> {
     watch: Watch,
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
+    skipped: Vec<Skipped>,
     recovered: bool,
 }
 
@@ -79,7 +82,10 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         if due(&mut round, ROUND) || awaited {
             cycle.look_around(memory)?;
         }
-        let found = cycle.replay(memory)?;
+        let found = match cycle.replay(memory) {
+            Ok(found) => found,
+            Err(trouble) => return Err(cycle.explained(trouble)),
+        };
         cycle.publish(memory, awaited)?;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
@@ -133,9 +139,11 @@ impl<'a> Cycle<'a> {
             sequences: Sequences::default(),
             watch: Watch::default(),
             postponed: Vec::new(),
+            skipped: Vec::new(),
             recovered: false,
         };
         cycle.silence()?;
+        cycle.heed_skipped()?;
         cycle.deliver_rewritten()?;
         cycle.plan()?;
         Ok(cycle)
@@ -186,6 +194,7 @@ impl<'a> Cycle<'a> {
         }
         self.session.subscription = now;
         self.relations = relations;
+        self.heed_skipped()?;
         self.plan()?;
         Ok(None)
     }
@@ -195,7 +204,8 @@ impl<'a> Cycle<'a> {
         if !memory.meter.due(at_once) {
             return Ok(());
         }
-        if memory.meter.count_due() {
+        let stopped = |r: &Relation| r.state == relation::State::Errored && r.is_captured();
+        if memory.meter.count_due(self.relations.iter().any(stopped)) {
             let captured: Vec<u32> = self
                 .relations
                 .iter()

@@ -65,6 +65,8 @@ impl Cycle<'_> {
             )
             .hint("Give it a primary key again, then SELECT repl_resume()."));
         }
-        Ok(Plan::new(&self.session.names, source, target))
+        let mut plan = Plan::new(&self.session.names, source, target);
+        self.leave_out(&mut plan, source)?;
+        Ok(plan)
     }
 }

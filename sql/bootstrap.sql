@@ -110,7 +110,7 @@ create table decamp.relation (
     error_sqlstate    text,
     hint              text,
     constraint relation_pkey primary key (subscription_id, source_oid),
-    constraint relation_name_key unique (subscription_id, schema, name),
+    constraint relation_name_key unique (subscription_id, schema, name) deferrable initially deferred,
     constraint relation_subscription_fkey
         foreign key (subscription_id) references decamp.subscription (id) on delete cascade,
     constraint relation_capture_check check (capture in ('statement', 'row')),

@@ -1,13 +1,15 @@
 //! How a table on the target differs from the one on the source. Pure; who looks, and when, is elsewhere.
 
 use crate::quote;
-use crate::table::{Kind, Table};
+use crate::table::{Column, Kind, Table};
 
 /// A difference, and the SQL for the target that removes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Difference {
     /// replay cannot work with it
     pub fatal: bool,
+    /// the target wants a value where the source does not
+    pub strict: bool,
     pub message: String,
     pub fix: String,
 }
@@ -15,6 +17,7 @@ pub struct Difference {
 fn fatal(message: String, fix: String) -> Difference {
     Difference {
         fatal: true,
+        strict: false,
         message,
         fix,
     }
@@ -40,6 +43,7 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
             )),
             Some(other) if other.type_name != column.type_name => found.push(Difference {
                 fatal: false,
+                strict: false,
                 message: format!(
                     "column {name} is {} on the source and {} on the target",
                     column.type_name, other.type_name
@@ -50,6 +54,15 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
                 ),
             }),
             Some(_) => {}
+        }
+        let strict = |t: &&Column| t.not_null && !column.not_null && !t.generated;
+        if target.column(&column.name).as_ref().is_some_and(strict) {
+            found.push(Difference {
+                fatal: false,
+                strict: true,
+                message: format!("column {name} is NOT NULL on the target and not on the source"),
+                fix: format!("ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL;"),
+            });
         }
     }
     for column in &target.columns {
@@ -69,10 +82,17 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
                 "the target has no primary key or unique index on ({})",
                 columns.join(", ")
             ),
-            format!(
-                "ALTER TABLE {table} ADD PRIMARY KEY ({});",
-                columns.join(", ")
-            ),
+            match &target.primary_key {
+                Some(name) => format!(
+                    "ALTER TABLE {table} DROP CONSTRAINT {}, ADD PRIMARY KEY ({});",
+                    quote::ident(name),
+                    columns.join(", ")
+                ),
+                None => format!(
+                    "ALTER TABLE {table} ADD PRIMARY KEY ({});",
+                    columns.join(", ")
+                ),
+            },
         ));
     }
     if target.kind == Kind::Foreign {
@@ -82,6 +102,61 @@ pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
         ));
     }
     found
+}
+
+/// The statements that give a table of the target the source's name.
+pub fn renaming(target: &Table, source: &Table) -> String {
+    let mut sql = String::new();
+    let mut schema = target.schema.as_str();
+    if target.schema != source.schema {
+        sql = format!(
+            "ALTER TABLE {} SET SCHEMA {}; ",
+            target.qualified(),
+            quote::ident(&source.schema)
+        );
+        schema = &source.schema;
+    }
+    if target.name != source.name {
+        sql.push_str(&format!(
+            "ALTER TABLE {} RENAME TO {}; ",
+            quote::qualified(schema, &target.name),
+            quote::ident(&source.name)
+        ));
+    }
+    sql.trim_end().to_owned()
+}
+
+/// The statement that makes the table with all that replay needs of it; its partitions, if any, are left to the person.
+pub fn creation(source: &Table) -> String {
+    let column = |c: &Column| {
+        let strict = if c.not_null { " NOT NULL" } else { "" };
+        format!("{} {}{strict}", quote::ident(&c.name), c.type_name)
+    };
+    let key = source.key.iter().map(|k| quote::ident(&k.name));
+    let mut parts: Vec<String> = source.stored().map(column).collect();
+    if !source.key.is_empty() {
+        let key: Vec<String> = key.collect();
+        parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
+    }
+    format!(
+        "CREATE TABLE {} ({});",
+        source.qualified(),
+        parts.join(", ")
+    )
+}
+
+/// The statement for the source that gives the table the key that the target has.
+pub fn key(source: &Table, target: &Table) -> String {
+    let columns: Vec<String> = target.key.iter().map(|k| quote::ident(&k.name)).collect();
+    let columns = if columns.is_empty() {
+        "...".to_owned()
+    } else {
+        columns.join(", ")
+    };
+    format!(
+        "ALTER TABLE {} ADD PRIMARY KEY ({columns});",
+        source.qualified()
+    )
 }
 
 /// Whether the target's key has the same columns, in whatever order.
@@ -97,7 +172,6 @@ pub fn same_key(source: &Table, target: &Table) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Column;
 
     fn column(name: &str, type_name: &str) -> Column {
         Column {

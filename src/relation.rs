@@ -79,6 +79,10 @@ pub struct Relation {
     pub restarts: i64,
     /// what the source's table looked like when its rows were last delivered
     pub fingerprint: Option<Fingerprint>,
+    /// of an errored one
+    pub error: Option<String>,
+    pub sqlstate: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Relation {
@@ -117,7 +121,7 @@ pub fn insert(subscription: i32, table: &Table) {
 /// All tables of a subscription, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
@@ -147,7 +151,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
@@ -174,6 +178,9 @@ fn read(row: &Row) -> Relation {
                 shape: shape.to_owned(),
                 content: content.to_owned(),
             }),
+        error: row.opt("error").map(str::to_owned),
+        sqlstate: row.opt("error_sqlstate").map(str::to_owned),
+        hint: row.opt("hint").map(str::to_owned),
     }
 }
 
@@ -251,6 +258,19 @@ pub fn copy_again(subscription: i32, oid: u32) {
              deferred = false, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is called so now. Two may have changed places: names are compared at the end of the transaction.
+pub fn rename(subscription: i32, oid: u32, schema: &str, name: &str) {
+    spi::update(
+        "update decamp.relation set schema = $3, name = $4 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(schema),
+            Some(name),
+        ],
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod anew;
 mod copying;
+mod drift;
 mod plan;
 mod progress;
 mod rejection;
@@ -9,13 +10,14 @@ mod rewrite;
 mod round;
 mod streaming;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;
 use crate::capture::Watch;
-use crate::catalog::{self, Snapshot};
+use crate::catalog::{self, Fingerprint, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
 use crate::replay::{self, Plan, Trouble};
@@ -45,6 +47,8 @@ struct Cycle<'a> {
     relations: Vec<Relation>,
     source: Snapshot,
     target: Vec<Table>,
+    /// what the target's tables looked like when their plans were made, by their oids there
+    shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
     choice: Choice,
     sequences: Sequences,
@@ -134,6 +138,7 @@ impl<'a> Cycle<'a> {
             relations,
             source,
             target,
+            shapes: HashMap::new(),
             plans: Vec::new(),
             choice,
             sequences: Sequences::default(),
@@ -143,6 +148,8 @@ impl<'a> Cycle<'a> {
             recovered: false,
         };
         cycle.silence()?;
+        cycle.follow_names()?;
+        cycle.follow_keys()?;
         cycle.heed_skipped()?;
         cycle.deliver_rewritten()?;
         cycle.plan()?;

@@ -96,6 +96,7 @@ create table decamp.relation (
     errored_from      text,
     shape             text,
     content           text,
+    columns           text,
     deferred          boolean not null default false,
     planned           boolean not null default false,
     restarts          int not null default 0,
@@ -129,6 +130,9 @@ comment on column decamp.relation.errored_from is 'the state repl_resume puts an
 comment on column decamp.relation.shape is
     'fingerprint of the source''s columns; when it changes together with content, every row is delivered anew';
 comment on column decamp.relation.content is 'fingerprint of what changes rows without firing triggers';
+comment on column decamp.relation.columns is
+    'JSON: attnums on source and target of the columns replayed into each other, oid and fingerprint of the target''s table; when'
+    ' a column goes elsewhere than before, every row is delivered anew';
 comment on column decamp.relation.deferred is
     'what is to be taken off its target for the copy (indexes, constraints) is off, and in the tasks';
 comment on column decamp.relation.planned is 'its chunks are in the tasks; false: its copy begins, or begins anew';

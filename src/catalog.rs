@@ -86,6 +86,7 @@ fn table(row: &Row) -> Table {
 
 fn column(row: &Row) -> Column {
     Column {
+        attnum: row.int("attnum"),
         name: row.string("name"),
         type_name: row.string("type"),
         base_type: row.string("base_type"),

@@ -23,6 +23,55 @@ fn fatal(message: String, fix: String) -> Difference {
     }
 }
 
+/// Which columns are replayed into which: attnum on the source and on the target.
+pub type Pairs = Vec<(i64, i64)>;
+
+pub fn pairs(source: &Table, target: &Table) -> Pairs {
+    let pair = |c: &Column| Some((c.attnum, target.column(&c.name)?.attnum));
+    source.stored().filter_map(pair).collect()
+}
+
+/// Whether rows that were delivered by way of `before` may be wrong by way of `now`: a column is replayed into another one than
+/// before, unless both of them are new.
+pub fn moved(before: &[(i64, i64)], now: &[(i64, i64)]) -> bool {
+    let new = |(s, t): &(i64, i64)| before.iter().all(|(bs, bt)| bs < s && bt < t);
+    now.iter().any(|pair| !before.contains(pair) && !new(pair))
+}
+
+/// As [`compare`], where columns that were replayed into each other `before` are known to be the same ones.
+pub fn compare_known(source: &Table, target: &Table, before: &[(i64, i64)]) -> Vec<Difference> {
+    let mut renamed = target.clone();
+    let mut found = Vec::new();
+    for column in source.stored() {
+        let counterpart = before.iter().find(|(s, _)| *s == column.attnum);
+        let old = counterpart
+            .and_then(|(_, t)| target.columns.iter().find(|c| c.attnum == *t))
+            .map(|c| c.name.clone());
+        let (None, Some(old)) = (target.column(&column.name), old) else {
+            continue;
+        };
+        if source.column(&old).is_some() {
+            continue;
+        }
+        let (from, to) = (quote::ident(&old), quote::ident(&column.name));
+        found.push(fatal(
+            format!("column {from} is called {to} on the source"),
+            format!(
+                "ALTER TABLE {} RENAME COLUMN {from} TO {to};",
+                source.qualified()
+            ),
+        ));
+        for c in renamed.columns.iter_mut().filter(|c| c.name == old) {
+            c.name.clone_from(&column.name);
+        }
+        for k in renamed.key.iter_mut().filter(|k| k.name == old) {
+            k.name.clone_from(&column.name);
+        }
+    }
+    found.extend(compare(source, &renamed));
+    found
+}
+
 /// All differences that matter to copy and replay. Column order does not; extra columns of the target keep their defaults.
 pub fn compare(source: &Table, target: &Table) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -175,6 +224,7 @@ mod tests {
 
     fn column(name: &str, type_name: &str) -> Column {
         Column {
+            attnum: 1,
             name: name.into(),
             type_name: type_name.into(),
             base_type: type_name.into(),
@@ -223,6 +273,38 @@ mod tests {
         let target = table(vec![column("id", "bigint"), strict]);
         let fatal: Vec<bool> = compare(&source, &target).iter().map(|d| d.fatal).collect();
         assert_eq!(fatal, [false, true]);
+    }
+
+    #[test]
+    fn a_renamed_column_is_not_taken_for_a_new_one() {
+        let mut source = table(vec![column("id", "integer"), column("name", "text")]);
+        let mut target = table(vec![column("id", "integer"), column("title", "text")]);
+        source.columns[1].attnum = 2;
+        target.columns[1].attnum = 5;
+        let found = compare_known(&source, &target, &[(1, 1), (2, 5)]);
+        let fixes: Vec<&str> = found.iter().map(|d| d.fix.as_str()).collect();
+        assert_eq!(
+            fixes,
+            ["ALTER TABLE \"public\".\"t\" RENAME COLUMN \"title\" TO \"name\";"]
+        );
+        let found = compare_known(&source, &target, &[(1, 1)]);
+        assert!(found[0].fix.contains("ADD COLUMN"));
+    }
+
+    #[test]
+    fn rows_are_delivered_anew_when_a_column_goes_elsewhere() {
+        let before = vec![(1, 1), (2, 2)];
+        assert!(!moved(&before, &[(1, 1), (2, 2)]));
+        assert!(!moved(&before, &[(1, 1)]));
+        assert!(!moved(&before, &[(1, 1), (2, 2), (3, 4)]), "new on both");
+        assert!(
+            moved(&before, &[(1, 1), (2, 3)]),
+            "renamed here, added there"
+        );
+        assert!(
+            moved(&before, &[(1, 1), (3, 2)]),
+            "replaced here, renamed there"
+        );
     }
 
     #[test]

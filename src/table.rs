@@ -59,6 +59,8 @@ pub struct Table {
 
 #[derive(Clone, Debug)]
 pub struct Column {
+    /// stays the same when the column is renamed
+    pub attnum: i64,
     pub name: String,
     /// as declared
     pub type_name: String,

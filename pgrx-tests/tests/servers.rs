@@ -42,6 +42,8 @@ mod cuts;
 mod deferral;
 #[path = "130_disappearance.rs"]
 mod disappearance;
+#[path = "177_drift.rs"]
+mod drift;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]

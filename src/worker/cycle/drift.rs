@@ -46,9 +46,11 @@ impl Cycle<'_> {
         };
         let Some(counterpart) = counterpart(source, target) else {
             let message = format!("table {} is missing on the target", source.shown());
-            let before = target
-                .iter()
-                .find(|t| t.schema == relation.schema && t.name == relation.name);
+            let delivered = relation.columns.as_ref().map(|c| c.table);
+            let before = target.iter().find(|t| match delivered {
+                Some(oid) => t.oid == oid,
+                None => t.schema == relation.schema && t.name == relation.name,
+            });
             let sql = match before {
                 Some(before) => drift::renaming(before, source),
                 None => drift::creation(source),
@@ -61,7 +63,9 @@ impl Cycle<'_> {
                 Failure::new(DRIFT, message).hint(on("source", &drift::key(source, counterpart))),
             );
         }
-        let found = fatal(source, counterpart);
+        let before = relation.columns.as_ref().map(|c| c.pairs.as_slice());
+        let mut found = drift::compare_known(source, counterpart, before.unwrap_or_default());
+        found.retain(|d| d.fatal);
         let (messages, fixes) = told(&found)?;
         Some(Failure::new(DRIFT, messages).hint(on("target", &fixes)))
     }
@@ -249,12 +253,6 @@ pub(super) fn counterpart<'a>(source: &Table, target: &'a [Table]) -> Option<&'a
     target
         .iter()
         .find(|t| t.schema == source.schema && t.name == source.name)
-}
-
-fn fatal(source: &Table, target: &Table) -> Vec<Difference> {
-    let mut found = drift::compare(source, target);
-    found.retain(|d| d.fatal);
-    found
 }
 
 /// Differences that only some rows do not get past, and that may be why a row did not.

@@ -24,7 +24,7 @@ impl Cycle<'_> {
             // its keys were not there while it was copied
             self.target = catalog::tables(&mut self.session.target)?;
         }
-        let mut made = false;
+        let mut made = Vec::new();
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;
@@ -34,13 +34,14 @@ impl Cycle<'_> {
                 table: Some(oid),
             })?;
             self.plans.push(plan);
-            made = true;
+            made.push(oid);
         }
-        if made {
-            let oids: Vec<u32> = self.planned_counterparts().map(|t| t.oid).collect();
-            self.shapes = catalog::fingerprints(&mut self.session.target, &oids)?;
+        if made.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let oids: Vec<u32> = self.planned_counterparts().map(|t| t.oid).collect();
+        self.shapes = catalog::fingerprints(&mut self.session.target, &oids)?;
+        self.deliver_moved(&made)
     }
 
     /// The target's tables that are replayed into.

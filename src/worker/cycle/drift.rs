@@ -31,17 +31,8 @@ impl Cycle<'_> {
         };
         let Some(source) = source.iter().find(|t| t.oid == relation.oid) else {
             let message = format!("table {} is gone from the source", relation.shown());
-            let namesake = source
-                .iter()
-                .any(|t| t.schema == relation.schema && t.name == relation.name);
-            let more = if namesake {
-                " One of that name is there that is not followed: repl_add_table then takes it in."
-            } else {
-                ""
-            };
             return Some(Failure::new(DRIFT, message).hint(format!(
-                "SELECT repl_remove_table({name}, {}); takes it out, the target keeps its rows.{more}",
-                literal(&relation.shown())
+                "The other tables go on without it. To be rid of it: SELECT repl_stop({name}), then repl_start."
             )));
         };
         let Some(counterpart) = counterpart(source, target) else {
@@ -99,8 +90,6 @@ impl Cycle<'_> {
         if sqlstate == DRIFT || failure.is_some() {
             return match failure {
                 Some(_) if sqlstate.starts_with("23") && sqlstate != "23502" => Look::Nothing,
-                // why its import failed is told already
-                Some(_) if relation.errored_from == Some(State::Init) => Look::Nothing,
                 Some(failure) => Look::Differs(failure),
                 None => Look::Mended,
             };
@@ -243,7 +232,8 @@ fn is_of_interest(relation: &Relation) -> bool {
     relation.state == State::Errored
         && relation.sqlstate.as_deref() != Some(MISSED)
         && match relation.errored_from {
-            Some(State::Init | State::Catchup | State::Ready) => true,
+            // before its capture, repl_resume has more to do: it imports what is missing
+            Some(State::Catchup | State::Ready) => true,
             Some(State::Copying) => !relation.planned && !relation.deferred,
             _ => false,
         }

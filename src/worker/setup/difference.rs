@@ -11,7 +11,6 @@ use crate::failure::Failure;
 use crate::import::consequence;
 use crate::pg::{spi, xact};
 use crate::relation::{self, Relation, State};
-use crate::retry::DRIFT;
 use crate::subscription::Subscription;
 use crate::table::Table;
 use crate::task;
@@ -103,7 +102,7 @@ fn problem(
     let resume = format!("Then SELECT repl_resume('{}');", subscription.name);
     let Some(source) = source.iter().find(|t| t.oid == relation.oid) else {
         let message = format!("table {} is gone from the source", relation.shown());
-        return Some(Failure::new(DRIFT, message).hint(format!(
+        return Some(Failure::new("42P01", message).hint(format!(
             "The other tables go on without it. To be rid of it: SELECT repl_stop('{}'), then repl_start.",
             subscription.name
         )));
@@ -122,7 +121,7 @@ fn problem(
     let fixes: Vec<&str> = fatal.iter().map(|d| d.fix.as_str()).collect();
     Some(
         Failure::new(
-            DRIFT,
+            "42P17",
             format!(
                 "table {} differs on the target: {}",
                 source.shown(),
@@ -136,7 +135,7 @@ fn problem(
 /// With the reason why its import failed, and the statement that makes it.
 fn absent(subscription: &Subscription, table: &Table, resume: &str) -> Failure {
     let failure = Failure::new(
-        DRIFT,
+        "42P01",
         format!("table {} is missing on the target", table.shown()),
     );
     let opening = consequence::opening(&format!("table {}", table.shown()));

@@ -256,6 +256,7 @@ select s.name as subscription,
        r.deleted,
        r.truncated,
        r.capture,
+       coalesce(k.skipped, 0)::int as skipped,
        r.error,
        r.hint
 from decamp.relation r
@@ -270,6 +271,12 @@ left join (
     from decamp.task t
     group by t.subscription_id, t.source_oid
 ) t using (subscription_id, source_oid)
+left join (
+    select k.subscription_id, k.source_oid, count(*) as skipped
+    from decamp.skipped k
+    where k.ended_at is null
+    group by k.subscription_id, k.source_oid
+) k using (subscription_id, source_oid)
 order by s.name, r.schema, r.name;
 
 comment on view repl_tables is 'one row per table of a subscription';
@@ -295,6 +302,7 @@ comment on column repl_tables.updated is 'rows updated by replay';
 comment on column repl_tables.deleted is 'rows deleted by replay';
 comment on column repl_tables.truncated is 'truncations replayed';
 comment on column repl_tables.capture is 'statement: statement-level triggers; row: row-level ones';
+comment on column repl_tables.skipped is 'rows left out by repl_skip; which they are: repl_skipped';
 comment on column repl_tables.error is 'why the table stopped';
 comment on column repl_tables.hint is 'what to do about it';
 
@@ -341,6 +349,21 @@ comment on column repl_copy_report.index_time is 'from the beginning of the firs
 comment on column repl_copy_report.total_time is 'from the first chunk until nothing but foreign keys was left';
 comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
 comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
+
+create view repl_skipped as
+select k.subscription, k.schema, k.name as "table", k.key, k.role, k.at, k.ended_at, k.ended_by
+from decamp.skipped k;
+
+comment on view repl_skipped is
+    'rows left out of replay by repl_skip, kept after repl_stop. Superusers only, for keys are values of rows';
+comment on column repl_skipped.subscription is 'as given to repl_start';
+comment on column repl_skipped.schema is 'of the table';
+comment on column repl_skipped."table" is 'its name when the row was left out';
+comment on column repl_skipped.key is 'the columns of its key and their values, as text';
+comment on column repl_skipped.role is 'who called repl_skip';
+comment on column repl_skipped.at is 'when, by this server''s clock';
+comment on column repl_skipped.ended_at is 'when it was taken back; null: the target has not got what happened to the row on the source since';
+comment on column repl_skipped.ended_by is 'role and function that took it back (repl_unskip, repl_resync)';
 
 create view repl_events as
 select e.at, e.subscription, e.severity, e.subject, e.message, e.detail

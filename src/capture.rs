@@ -7,6 +7,7 @@
 mod gap;
 mod holder;
 mod install;
+mod key;
 pub mod partition;
 mod removal;
 pub mod segment;
@@ -14,6 +15,7 @@ pub mod segment;
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
 pub use install::{install, installed, members, reinstall, settle};
+pub use key::{Change as KeyChange, changes as key_changes, renaming};
 pub use partition::Partition;
 pub use removal::{drop_schema, remove, triggers_by_table};
 

@@ -77,6 +77,7 @@ fn table(row: &Row) -> Table {
         bytes: 0,
         rows_estimate: 0,
         columns: Vec::new(),
+        primary_key: row.opt("primary_key").map(str::to_owned),
         key: Vec::new(),
         deferrable_key: false,
         update_rule: row.flag("update_rule"),
@@ -85,6 +86,7 @@ fn table(row: &Row) -> Table {
 
 fn column(row: &Row) -> Column {
     Column {
+        attnum: row.int("attnum"),
         name: row.string("name"),
         type_name: row.string("type"),
         base_type: row.string("base_type"),
@@ -199,6 +201,12 @@ pub fn fingerprints(
         .iter()
         .map(|row| (row.oid("oid"), fingerprint(row)))
         .collect())
+}
+
+/// The failure of a table of the target that is not what it was when it was last looked at.
+pub fn changed_on_target(table: &str) -> Failure {
+    Failure::new("40001", format!("table {table} has changed on the target"))
+        .hint("Looked at again by itself; see repl_tables if it then stops.")
 }
 
 /// The failure of a table that is not what it was when it was last looked at.

@@ -25,6 +25,7 @@ mod sequence;
 mod applied;
 mod event;
 mod relation;
+mod skipped;
 mod subscription;
 mod task;
 

@@ -4,6 +4,7 @@
 mod connection;
 mod conninfo;
 mod copy;
+mod discretion;
 mod probe;
 mod raw;
 mod session;

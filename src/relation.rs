@@ -13,6 +13,7 @@
 
 use crate::capture::Partition;
 use crate::catalog::Fingerprint;
+use crate::drift::Pairs;
 use crate::failure::Failure;
 use crate::pg::spi;
 use crate::quote;
@@ -62,6 +63,17 @@ impl State {
     }
 }
 
+/// Where the rows of a table are delivered to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// which columns are replayed into which
+    pub pairs: Pairs,
+    /// oid of the target's table
+    pub table: u32,
+    /// what its files are like: `content` of its fingerprint
+    pub content: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Relation {
     pub oid: u32,
@@ -79,6 +91,12 @@ pub struct Relation {
     pub restarts: i64,
     /// what the source's table looked like when its rows were last delivered
     pub fingerprint: Option<Fingerprint>,
+    /// how its rows were last delivered
+    pub columns: Option<Columns>,
+    /// of an errored one
+    pub error: Option<String>,
+    pub sqlstate: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Relation {
@@ -117,7 +135,7 @@ pub fn insert(subscription: i32, table: &Table) {
 /// All tables of a subscription, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
@@ -147,7 +165,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
@@ -174,6 +192,17 @@ fn read(row: &Row) -> Relation {
                 shape: shape.to_owned(),
                 content: content.to_owned(),
             }),
+        columns: row
+            .opt("columns")
+            .map(|json| serde_json::from_str(json).expect("we wrote it"))
+            .map(|(pairs, table, content)| Columns {
+                pairs,
+                table,
+                content,
+            }),
+        error: row.opt("error").map(str::to_owned),
+        sqlstate: row.opt("error_sqlstate").map(str::to_owned),
+        hint: row.opt("hint").map(str::to_owned),
     }
 }
 
@@ -194,6 +223,20 @@ pub fn enter(subscription: i32, oid: u32, from: State, to: State) {
 pub fn is_any_incomplete(subscription: i32) -> bool {
     let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and state in ('init', 'copying', 'copied') limit 1";
     !spi::read_now(sql, &[Some(&subscription.to_string())]).is_empty()
+}
+
+/// Notes by way of which columns the rows are being delivered.
+pub fn set_columns(subscription: i32, oid: u32, columns: &Columns) {
+    let json = serde_json::to_string(&(&columns.pairs, columns.table, &columns.content));
+    let json = json.expect("numbers and a text");
+    spi::update(
+        "update decamp.relation set columns = $3 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&json),
+        ],
+    );
 }
 
 /// Notes what the source's table looks like while its rows are being delivered.
@@ -237,7 +280,7 @@ pub fn set_planned(subscription: i32, oid: u32, bytes: i64, rows_estimate: i64) 
 /// The copy of a table is to begin anew, before anything has been built on it.
 pub fn restart(subscription: i32, oid: u32) {
     spi::update(
-        "update decamp.relation set planned = false, restarts = restarts + 1 \
+        "update decamp.relation set planned = false, columns = null, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid and planned",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     );
@@ -247,10 +290,23 @@ pub fn restart(subscription: i32, oid: u32) {
 pub fn copy_again(subscription: i32, oid: u32) {
     spi::update(
         "update decamp.relation \
-         set state = 'copying', errored_from = null, error = null, error_sqlstate = null, hint = null, planned = false, \
+         set state = 'copying', errored_from = null, error = null, error_sqlstate = null, hint = null, planned = false, columns = null, \
              deferred = false, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is called so now. Two may have changed places: names are compared at the end of the transaction.
+pub fn rename(subscription: i32, oid: u32, schema: &str, name: &str) {
+    spi::update(
+        "update decamp.relation set schema = $3, name = $4 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(schema),
+            Some(name),
+        ],
     );
 }
 
@@ -279,6 +335,20 @@ pub fn forgive(subscription: i32) -> u64 {
          where subscription_id = $1::int4 and state = 'errored' and error_sqlstate <> $2",
         &[Some(&subscription.to_string()), Some(MISSED)],
     )
+}
+
+/// Lets one stopped table try again; false if changes of it were missed.
+pub fn forgive_one(subscription: i32, oid: u32) -> bool {
+    spi::update(
+        "update decamp.relation \
+         set state = errored_from, errored_from = null, error = null, error_sqlstate = null, hint = null \
+         where subscription_id = $1::int4 and source_oid = $2::oid and state = 'errored' and error_sqlstate <> $3",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(MISSED),
+        ],
+    ) == 1
 }
 
 /// How many tables stopped because changes were not captured.

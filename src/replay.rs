@@ -7,12 +7,14 @@
 mod batch;
 mod ladder;
 mod part;
+mod rejection;
 mod segments;
 mod statement;
 mod truncation;
 
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;
+pub use rejection::{READ_RULE, Rule, explained};
 pub use segments::Segments;
 pub use statement::Plan;
 

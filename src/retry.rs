@@ -9,6 +9,12 @@ use crate::failure::Failure;
 /// captured. Of our own, so that no server's error is taken for it.
 pub const MISSED: &str = "DC001";
 
+/// SQLSTATE of a table whose two sides differ so that no row gets across: it goes on by itself when they match.
+pub const DRIFT: &str = "DC002";
+
+/// SQLSTATE of a table whose two sides differ so that one row did not get across: likewise, when nothing differs.
+pub const MISFIT: &str = "DC003";
+
 /// What the apply worker does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

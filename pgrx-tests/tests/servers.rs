@@ -42,6 +42,8 @@ mod cuts;
 mod deferral;
 #[path = "130_disappearance.rs"]
 mod disappearance;
+#[path = "177_drift.rs"]
+mod drift;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
@@ -76,6 +78,8 @@ mod rewrites;
 mod security;
 #[path = "170_segments.rs"]
 mod segments;
+#[path = "176_skip.rs"]
+mod skip;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]

@@ -160,7 +160,8 @@ pub fn installed(
     Ok(rows.iter().map(|row| row.oid("oid")).collect())
 }
 
-/// Capture put on anew where it was dropped, in part perhaps, or disabled: changes have been missed. Errors: as of `install`.
+/// Capture put on anew where it was dropped, in part perhaps, or disabled, or where the key is another one: its deltas are of no
+/// use any more, the table is to be copied. Errors: as of `install`.
 pub fn reinstall(
     source: &mut Connection,
     names: &Names,
@@ -172,6 +173,7 @@ pub fn reinstall(
     }
     let triggers = EVENTS.map(|event| names.trigger(event));
     removal::remove(source, &table.qualified(), &triggers)?;
+    removal::drop_segments(source, names, table.oid)?;
     let segments = segment::read(source, names)?;
     let partitions = install(source, names, table, &segments)?;
     settle(source, names)?;

@@ -45,6 +45,31 @@ pub fn remove(source: &mut Connection, table: &str, triggers: &[String]) -> Resu
     result
 }
 
+/// Drops a table's segments; nothing of ours must write to them any more. Errors: 55P03 when somebody's transaction has.
+pub fn drop_segments(source: &mut Connection, names: &Names, oid: u32) -> Result<(), Failure> {
+    let rows = source.query(
+        "select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where n.nspname = $1 and c.relkind = 'r' and c.relname ~ ('^delta_' || $2 || '_[0-9]+$')",
+        &[Some(&names.schema()), Some(&oid.to_string())],
+    )?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let segments: Vec<String> = rows
+        .iter()
+        .map(|row| qualified(&names.schema(), row.text("name")))
+        .collect();
+    let seconds = LOCK_TIMEOUT.as_secs();
+    let result = source.batch(&format!(
+        "begin; set local lock_timeout = '{seconds}s'; drop table {}; commit",
+        segments.join(", ")
+    ));
+    if result.is_err() {
+        source.rollback();
+    }
+    result
+}
+
 /// Drops our schema on the source; no user table is locked by it, its triggers are gone already.
 pub fn drop_schema(source: &mut Connection, names: &Names) -> Result<(), Failure> {
     source.batch(&format!(

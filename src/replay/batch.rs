@@ -101,7 +101,7 @@ pub fn run(
             let flow = replay_table(source, target, plan, mode, &parts, &mut counts)
                 .and_then(|flow| segments.advance(source, plan.oid).map(|()| flow))
                 .map_err(|failure| Trouble {
-                    failure: failure.during(format_args!("replaying {}", plan.shown)),
+                    failure,
                     table: Some(plan.oid),
                 })?;
             left = left.saturating_sub(flow.rows);

@@ -106,6 +106,11 @@ impl Segments {
         self.names.segment(table, number)
     }
 
+    /// All that a table has, qualified and quoted.
+    pub fn names(&self, table: u32) -> Vec<String> {
+        self.of(table).iter().map(|held| self.name(held)).collect()
+    }
+
     fn of(&self, table: u32) -> &[Held] {
         let first = self.held.partition_point(|h| h.segment.table < table);
         let end = self.held.partition_point(|h| h.segment.table <= table);

@@ -6,7 +6,7 @@
 use super::ladder::Mode;
 use super::part::Part;
 use crate::drift;
-use crate::quote::{ident, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::table::{Kind, Table};
 
 /// Everything needed to replay one table.
@@ -30,6 +30,8 @@ pub struct Plan {
     pub insert_all: String,
     keys: String,
     fetch_tail: String,
+    /// which of the keys taken are left alone: a condition, or nothing
+    left_out: String,
 }
 
 /// Batches take at most this many keys of one table.
@@ -182,7 +184,32 @@ impl Plan {
             insert_all: insert,
             keys: list(keys),
             fetch_tail,
+            left_out: String::new(),
         }
+    }
+
+    /// Takes the deltas of these keys without replaying them. `source`: as for `new`; the values as text, in the key's order.
+    pub fn leave_out(&mut self, source: &Table, skipped: &[Vec<String>]) {
+        let one = |values: &Vec<String>| {
+            let parts: Vec<String> = source
+                .key
+                .iter()
+                .zip(values)
+                .enumerate()
+                .map(|(i, (k, value))| {
+                    let column = source.column(&k.name).expect("a key is of columns");
+                    let value = literal(value);
+                    format!("k{} {} {value}::{}", i + 1, k.equality, column.type_name)
+                })
+                .collect();
+            format!("({})", parts.join(" and "))
+        };
+        self.left_out = if skipped.is_empty() {
+            String::new()
+        } else {
+            let all: Vec<String> = skipped.iter().map(one).collect();
+            format!(" where not ({})", all.join(" or "))
+        };
     }
 
     /// The COPY that takes these deltas and reads their rows.
@@ -197,10 +224,11 @@ impl Plan {
             .map(|at| format!("select {keys} from taken{at}"))
             .collect();
         format!(
-            "copy (with {}, keys as (select distinct {keys} from ({}) taken) {}",
+            "copy (with {}, keys as (select distinct {keys} from ({}) taken{}) {}",
             taken.join(", "),
             all.join(" union all "),
-            self.fetch_tail
+            self.left_out,
+            self.fetch_tail,
         )
     }
 

@@ -2,24 +2,28 @@
 
 mod anew;
 mod copying;
+mod drift;
 mod plan;
 mod progress;
+mod rejection;
 mod rewrite;
 mod round;
 mod streaming;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;
 use crate::capture::Watch;
-use crate::catalog::{self, Snapshot};
+use crate::catalog::{self, Fingerprint, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
 use crate::replay::{Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
+use crate::skipped::Skipped;
 use crate::subscription::{self, State};
 use crate::table::Table;
 
@@ -43,6 +47,8 @@ struct Cycle<'a> {
     relations: Vec<Relation>,
     source: Snapshot,
     target: Vec<Table>,
+    /// what the target's tables looked like when their plans were made, by their oids there
+    shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
     segments: Segments,
     choice: Choice,
@@ -50,6 +56,7 @@ struct Cycle<'a> {
     watch: Watch,
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
+    skipped: Vec<Skipped>,
     recovered: bool,
 }
 
@@ -80,7 +87,10 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         if due(&mut round, ROUND) || awaited {
             cycle.look_around(memory)?;
         }
-        let found = cycle.replay(memory)?;
+        let found = match cycle.replay(memory) {
+            Ok(found) => found,
+            Err(trouble) => return Err(cycle.explained(trouble)),
+        };
         cycle.tend_segments()?;
         cycle.publish(memory, awaited)?;
         if !cycle.recovered {
@@ -131,15 +141,20 @@ impl<'a> Cycle<'a> {
             relations,
             source,
             target,
+            shapes: HashMap::new(),
             plans: Vec::new(),
             segments,
             choice,
             sequences: Sequences::default(),
             watch: Watch::default(),
             postponed: Vec::new(),
+            skipped: Vec::new(),
             recovered: false,
         };
         cycle.silence()?;
+        cycle.follow_names()?;
+        cycle.follow_keys()?;
+        cycle.heed_skipped()?;
         cycle.deliver_rewritten()?;
         cycle.plan()?;
         Ok(cycle)
@@ -190,6 +205,7 @@ impl<'a> Cycle<'a> {
         }
         self.session.subscription = now;
         self.relations = relations;
+        self.heed_skipped()?;
         self.plan()?;
         Ok(None)
     }
@@ -213,7 +229,8 @@ impl<'a> Cycle<'a> {
         if !memory.meter.due(at_once) {
             return Ok(());
         }
-        if memory.meter.count_due() {
+        let stopped = |r: &Relation| r.state == relation::State::Errored && r.is_captured();
+        if memory.meter.count_due(self.relations.iter().any(stopped)) {
             let captured = self.captured();
             let began = Instant::now();
             let backlogs = self

@@ -1,10 +1,11 @@
 //! Plans: the statements that replay each table, made when it may be replayed.
 
 use super::Cycle;
+use super::drift::counterpart;
 use crate::catalog;
-use crate::drift;
 use crate::failure::Failure;
 use crate::replay::{Plan, Trouble};
+use crate::table::Table;
 
 impl Cycle<'_> {
     /// Keeps a plan for every table that is to be replayed.
@@ -23,6 +24,7 @@ impl Cycle<'_> {
             // its keys were not there while it was copied
             self.target = catalog::tables(&mut self.session.target)?;
         }
+        let mut made = Vec::new();
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;
@@ -32,39 +34,35 @@ impl Cycle<'_> {
                 table: Some(oid),
             })?;
             self.plans.push(plan);
+            made.push(oid);
         }
-        Ok(())
+        if made.is_empty() {
+            return Ok(());
+        }
+        let oids: Vec<u32> = self.planned_counterparts().map(|t| t.oid).collect();
+        self.shapes = catalog::fingerprints(&mut self.session.target, &oids)?;
+        self.deliver_moved(&made)
+    }
+
+    /// The target's tables that are replayed into.
+    pub(super) fn planned_counterparts(&self) -> impl Iterator<Item = &Table> {
+        self.target.iter().filter(|t| {
+            self.plans
+                .iter()
+                .any(|p| p.schema == t.schema && p.name == t.name)
+        })
     }
 
     fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
+        let relation = self.relations.iter().find(|r| r.oid == oid);
+        let relation = relation.expect("only our tables are planned");
+        if let Some(failure) = self.difference(relation, &self.source.tables, &self.target) {
+            return Err(failure);
+        }
         let source = self.source.table(oid)?;
-        let target = self
-            .target
-            .iter()
-            .find(|t| t.schema == source.schema && t.name == source.name)
-            .ok_or_else(|| {
-                Failure::new(
-                    "42P01",
-                    format!("table {} is missing on the target", source.shown()),
-                )
-                .hint(format!(
-                    "Make it there, or rename it there if it was renamed on the source; then SELECT repl_resume('{}');",
-                    self.session.subscription.name
-                ))
-            })?;
-        if let Some(difference) = drift::compare(source, target).into_iter().find(|d| d.fatal) {
-            return Err(Failure::new("42P17", difference.message).hint(format!(
-                "On the target: {} Then SELECT repl_resume('{}');",
-                difference.fix, self.session.subscription.name
-            )));
-        }
-        if source.key.is_empty() {
-            return Err(Failure::new(
-                "42P17",
-                format!("table {} has lost its key on the source", source.shown()),
-            )
-            .hint("Give it a primary key again, then SELECT repl_resume()."));
-        }
-        Ok(Plan::new(source, target))
+        let target = counterpart(source, &self.target).expect("no difference: it is there");
+        let mut plan = Plan::new(source, target);
+        self.leave_out(&mut plan, source)?;
+        Ok(plan)
     }
 }

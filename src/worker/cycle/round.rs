@@ -2,6 +2,7 @@
 
 use super::Cycle;
 use crate::capture::{self, Partition, partition};
+use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::meter;
@@ -19,6 +20,8 @@ impl Cycle<'_> {
         self.silence()?;
         self.follow_sequences()?;
         self.look_at_tables()?;
+        self.look_at_counterparts()?;
+        self.look_at_stopped()?;
         if self.look_at_partitions()? {
             memory.meter.looked(as_of);
         }
@@ -76,6 +79,25 @@ impl Cycle<'_> {
                 ),
                 table: Some(*oid),
             }),
+        }
+    }
+
+    /// Errors: 40001 when a table of the target is not what it was when its plan was made: passes by reading anew.
+    fn look_at_counterparts(&mut self) -> Result<(), Trouble> {
+        let oids: Vec<u32> = self.shapes.keys().copied().collect();
+        if oids.is_empty() {
+            return Ok(());
+        }
+        let now = catalog::fingerprints(&mut self.session.target, &oids)?;
+        let is_other = |oid: &u32| {
+            now.get(oid).map(|print| &print.shape) != self.shapes.get(oid).map(|p| &p.shape)
+        };
+        let changed = self
+            .planned_counterparts()
+            .find(|t| oids.contains(&t.oid) && is_other(&t.oid));
+        match changed {
+            None => Ok(()),
+            Some(table) => Err(catalog::changed_on_target(&table.shown()).into()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Capture on the source: triggers that write the keys of changed rows into segments. Installed and removed one table
+//! Capture on the source: triggers that write the keys of changed rows into segments (of tables without a key, the rows). Installed and removed one table
 //! per transaction, under a lock timeout, so that the application never waits longer than that for us.
 //!
 //! Invariant: once `install` has committed, every later change of the table leaves its key in the segment. The lock that
@@ -7,6 +7,7 @@
 mod gap;
 mod holder;
 mod install;
+mod keyless;
 pub mod partition;
 mod removal;
 
@@ -47,6 +48,11 @@ impl Names {
 
     pub fn segment(&self, oid: u32) -> String {
         qualified(&self.schema(), &format!("delta_{oid}_0"))
+    }
+
+    /// The sequence that puts the deltas of a table without a key in order.
+    fn positions(&self, oid: u32) -> String {
+        qualified(&self.schema(), &format!("position_{oid}"))
     }
 
     pub fn truncation(&self) -> String {

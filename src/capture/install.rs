@@ -1,7 +1,7 @@
 //! Capture put on a table.
 
 use super::partition::{self, Partition};
-use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, removal};
+use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, keyless, removal};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, ident};
@@ -24,20 +24,24 @@ pub fn install(
         .map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1))
         .collect();
     let segment = names.segment(table.oid);
+    let (create, truncate_function) = if table.key.is_empty() {
+        (
+            keyless::segment(names, table),
+            keyless::truncate_function(names, table),
+        )
+    } else {
+        (
+            format!(
+                "create table if not exists {segment} as select {} from {} with no data;",
+                key.join(", "),
+                table.only()
+            ),
+            truncate_function(names, table),
+        )
+    };
     let before = format!(
         "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
-         create table if not exists {segment} as select {} from {} with no data; \
-         alter table {segment} replica identity full; {}",
-        key.join(", "),
-        table.only(),
-        fill(
-            include_str!("../../sql/source/truncate_function.sql"),
-            &[
-                ("function_truncate", &names.function(table.oid, "_truncate")),
-                ("schema", &ident(&names.schema())),
-                ("oid", &table.oid.to_string()),
-            ],
-        ),
+         {create} alter table {segment} replica identity full; {truncate_function}",
     );
     let locked = format!(
         "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
@@ -63,7 +67,21 @@ pub fn install(
     Ok(partitions)
 }
 
+fn truncate_function(names: &Names, table: &Table) -> String {
+    fill(
+        include_str!("../../sql/source/truncate_function.sql"),
+        &[
+            ("function_truncate", &names.function(table.oid, "_truncate")),
+            ("schema", &ident(&names.schema())),
+            ("oid", &table.oid.to_string()),
+        ],
+    )
+}
+
 fn triggers(names: &Names, table: &Table) -> String {
+    if table.key.is_empty() {
+        return keyless::triggers(names, table);
+    }
     let key = |prefix: &str| {
         table
             .key

@@ -2,10 +2,13 @@
 
 use super::ladder::{Ladder, Mode};
 use super::statement::Plan;
-use super::{Pending, poll, truncation};
+use super::multiset::{self, Mark};
+use super::truncation::{self, Truncated};
+use super::{Pending, poll};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
+use crate::flush;
 use crate::libpq::{Connection, Flow, pump};
 use crate::relation::Counts;
 
@@ -48,6 +51,8 @@ pub struct Sides<'a> {
     pub source: &'a mut Connection,
     pub target: &'a mut Connection,
     pub names: &'a Names,
+    /// of the subscription
+    pub uuid: &'a str,
 }
 
 /// Replays what is pending for `plans`. `ladder` gives each table's rung,
@@ -65,8 +70,13 @@ pub fn run(
         source,
         target,
         names,
+        uuid,
     } = sides;
     let everything = ladder.wants_everything();
+    let whole_rows = |plan: &Plan| plan.multiset.is_some() && (everything || pending.oids.contains(&plan.oid));
+    if plans.iter().any(whole_rows) {
+        flush::force(source)?;
+    }
     source.batch(BEGIN_SOURCE)?;
     target.batch("begin")?;
     let mut outcome = Outcome::default();
@@ -75,24 +85,29 @@ pub fn run(
     let concerned: Vec<u32> = plans
         .iter()
         .map(|p| p.oid)
-        .filter(|oid| everything || pending.oids.contains(oid))
+        .filter(|oid| everything || pending.oids.contains(oid) || is_among(&truncations, *oid))
         .collect();
     known.refuse_changed(source, &concerned)?;
     let mut fetched = Vec::new();
+    let mut marked = Vec::new();
     let mut left = if everything { u64::MAX } else { MOST_ROWS };
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
-        if let Some((_, times)) = truncations.iter().find(|(oid, _)| *oid == plan.oid) {
-            counts.truncated = *times;
-        }
-        if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
+        let truncated = truncations.iter().find(|t| t.oid == plan.oid);
+        counts.truncated = truncated.map_or(0, |t| t.times);
+        if let Some(multiset) = plan.multiset.clone() {
+            if !concerned.contains(&plan.oid) {
+                continue;
+            }
+            let positions = truncated.map_or(&[][..], |t| &t.positions);
+            multiset::replay(source, target, plan, &multiset, positions, &mut counts)
+                .map_err(|failure| during(failure, plan))?;
+            marked.push(plan.oid);
+        } else if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
             let mode = ladder.mode(plan.oid).max(plan.lowest);
             let limit = (!everything).then(|| plan.limit.min(left));
             let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
-                |failure| Trouble {
-                    failure: failure.during(format_args!("replaying {}", plan.shown)),
-                    table: Some(plan.oid),
-                },
+                |failure| during(failure, plan),
             )?;
             left = left.saturating_sub(flow.rows);
             fetched.push((plan.oid, flow));
@@ -110,9 +125,23 @@ pub fn run(
             plan.adapt(flow.rows, flow.bytes, full);
         }
     }
+    if !marked.is_empty() {
+        Mark::of(source)?.note(source, target, uuid, &marked)?;
+    }
     target.batch("commit")?;
     source.batch("commit")?;
     Ok(outcome)
+}
+
+fn during(failure: Failure, plan: &Plan) -> Trouble {
+    Trouble {
+        failure: failure.during(format_args!("replaying {}", plan.shown)),
+        table: Some(plan.oid),
+    }
+}
+
+fn is_among(truncations: &[Truncated], oid: u32) -> bool {
+    truncations.iter().any(|t| t.oid == oid)
 }
 
 /// Fetches, stages and merges one table; the rows it fetched.

@@ -4,6 +4,7 @@
 //! staging table, then merged.
 
 use super::ladder::Mode;
+use super::multiset::Multiset;
 use crate::capture::Names;
 use crate::drift;
 use crate::quote::{ident, qualified};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub upsert: String,
     pub delete_all: String,
     pub insert_all: String,
+    /// of a table without a key, which has none of the statements above
+    pub multiset: Option<Multiset>,
     fetch_head: String,
     fetch_tail: String,
 }
@@ -187,8 +190,35 @@ impl Plan {
             upsert,
             delete_all,
             insert_all: insert,
+            multiset: None,
             fetch_head,
             fetch_tail,
+        }
+    }
+
+    /// For a table without a key.
+    pub fn whole_rows(names: &Names, source: &Table, target: &Table, multiset: Multiset) -> Self {
+        Self {
+            oid: source.oid,
+            shown: source.shown(),
+            segment: names.segment(source.oid),
+            lowest: Mode::Upsert,
+            limit: MOST_KEYS,
+            target: match target.kind {
+                Kind::Partitioned => target.qualified(),
+                _ => target.only(),
+            },
+            schema: source.schema.clone(),
+            name: source.name.clone(),
+            create_stage: String::new(),
+            fill_stage: String::new(),
+            delete_gone: String::new(),
+            upsert: String::new(),
+            delete_all: String::new(),
+            insert_all: String::new(),
+            multiset: Some(multiset),
+            fetch_head: String::new(),
+            fetch_tail: String::new(),
         }
     }
 

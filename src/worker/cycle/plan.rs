@@ -4,6 +4,9 @@ use super::Cycle;
 use crate::catalog;
 use crate::drift;
 use crate::failure::Failure;
+use crate::pg::xact;
+use crate::relation;
+use crate::replay::multiset::{self, Multiset};
 use crate::replay::{Plan, Trouble};
 
 impl Cycle<'_> {
@@ -36,7 +39,7 @@ impl Cycle<'_> {
         Ok(())
     }
 
-    fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
+    fn plan_one(&mut self, oid: u32) -> Result<Plan, Failure> {
         let source = self.source.table(oid)?;
         let target = self
             .target
@@ -58,6 +61,9 @@ impl Cycle<'_> {
                 difference.fix, self.session.subscription.name
             )));
         }
+        if self.is_keyless(oid) {
+            return self.plan_whole_rows(oid);
+        }
         if source.key.is_empty() {
             return Err(Failure::new(
                 "42P17",
@@ -66,5 +72,50 @@ impl Cycle<'_> {
             .hint("Give it a primary key again, then SELECT repl_resume()."));
         }
         Ok(Plan::new(&self.session.names, source, target))
+    }
+
+    fn is_keyless(&self, oid: u32) -> bool {
+        self.relations.iter().any(|r| r.oid == oid && r.keyless)
+    }
+
+    /// Of a table without a key, once it is known what of its deltas is applied.
+    fn plan_whole_rows(&mut self, oid: u32) -> Result<Plan, Failure> {
+        let id = self.id();
+        let source = self.source.table(oid)?;
+        multiset::refuse_other_order(source, &self.source.tables)?;
+        let target = self
+            .target
+            .iter()
+            .find(|t| t.schema == source.schema && t.name == source.name)
+            .expect("looked for just now");
+        let session = &mut *self.session;
+        multiset::settle(
+            &mut session.source,
+            &mut session.target,
+            &session.names,
+            &session.subscription.uuid,
+            &session.subscription.name,
+            source,
+        )?;
+        let known: Vec<u32> = xact::run(|| Ok(relation::partitions(id)))?
+            .iter()
+            .filter(|(root, _)| *root == oid)
+            .map(|(_, partition)| partition.oid)
+            .collect();
+        let indexed = multiset::indexed(&mut session.target, target)?;
+        let multiset = Multiset::new(source, target, &indexed, &known);
+        Ok(Plan::whole_rows(&session.names, source, target, multiset))
+    }
+
+    /// A table without a key has got or lost partitions.
+    pub(super) fn plan_anew(&mut self, oid: u32) -> Result<(), Trouble> {
+        if !self.is_keyless(oid) {
+            return Ok(());
+        }
+        let mut tables = catalog::tables(&mut self.session.source)?;
+        catalog::forget_keys(&mut tables, &relation::keyless(&self.relations));
+        self.source.tables = tables;
+        self.plans.retain(|plan| plan.oid != oid);
+        self.plan()
     }
 }

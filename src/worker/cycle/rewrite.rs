@@ -26,7 +26,8 @@ impl Cycle<'_> {
             if relation.fingerprint.as_ref() == Some(&now) {
                 continue;
             }
-            let rewritten = relation
+            // without a key: its deltas are no longer images of its rows, which is seen when it is planned
+            let rewritten = !relation.keyless && relation
                 .fingerprint
                 .as_ref()
                 .is_some_and(|before| before.shape != now.shape && before.content != now.content);

@@ -43,6 +43,7 @@ impl Cycle<'_> {
                 source: &mut session.source,
                 target: &mut session.target,
                 names: &session.names,
+                uuid: &session.subscription.uuid,
             },
             &mut self.plans,
             &pending,

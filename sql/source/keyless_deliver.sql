@@ -1,0 +1,7 @@
+-- Replaces the deltas of a partition by its rows, in the snapshot of a repeatable read transaction. PostgreSQL 11 or later.
+-- {segment}: qualified name; {positions}: quoted literal, its sequence; {partition}: qualified name; {member}: its oid.
+delete from {segment} where member = {member};
+
+insert into {segment}
+select w.txid, w.position, {member}, 1, (rows_of.*)::text
+from only {partition} rows_of, (select txid_current() as txid, nextval({positions}) as position) w;

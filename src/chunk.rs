@@ -105,8 +105,17 @@ fn note_snapshots(
     source: &mut Connection,
     target: &mut Connection,
 ) -> Result<(), Failure> {
-    let keyless = |oid: u32| copy.source.tables.iter().any(|t| t.oid == oid && t.key.is_empty());
-    let oids: Vec<u32> = chunks.iter().map(|c| c.source_oid).filter(|oid| keyless(*oid)).collect();
+    let keyless = |oid: u32| {
+        copy.source
+            .tables
+            .iter()
+            .any(|t| t.oid == oid && t.key.is_empty())
+    };
+    let oids: Vec<u32> = chunks
+        .iter()
+        .map(|c| c.source_oid)
+        .filter(|oid| keyless(*oid))
+        .collect();
     if oids.is_empty() {
         return Ok(());
     }
@@ -190,8 +199,15 @@ impl Statements {
 
 /// Whether it is a partitioned table with all its partitions.
 fn is_whole(copy: &Copy, chunk: &Task) -> bool {
-    let table = copy.source.tables.iter().find(|t| t.oid == chunk.source_oid);
-    let own = chunk.member.as_ref().is_some_and(|(oid, _, _)| *oid == chunk.source_oid);
+    let table = copy
+        .source
+        .tables
+        .iter()
+        .find(|t| t.oid == chunk.source_oid);
+    let own = chunk
+        .member
+        .as_ref()
+        .is_some_and(|(oid, _, _)| *oid == chunk.source_oid);
     own && table.is_some_and(|t| t.kind == Kind::Partitioned)
 }
 
@@ -232,10 +248,7 @@ fn source_list(copy: &Copy, chunks: &[&Task], statements: &[Statements]) -> Stri
     let lock = if names.is_empty() {
         String::new()
     } else {
-        format!(
-            "lock table {} in access share mode;",
-            names.join(", ")
-        )
+        format!("lock table {} in access share mode;", names.join(", "))
     };
     let copies: Vec<&str> = statements.iter().map(|s| s.send_out.as_str()).collect();
     format!(

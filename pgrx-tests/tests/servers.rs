@@ -48,6 +48,10 @@ mod helper;
 mod import;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
+#[path = "171_keyless.rs"]
+mod keyless;
+#[path = "172_keyless_trouble.rs"]
+mod keyless_trouble;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

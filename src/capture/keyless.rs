@@ -90,11 +90,7 @@ pub fn deliver(
 }
 
 /// Forgets the deltas of partitions that do not belong to the table any more.
-pub fn forget_strangers(
-    source: &mut Connection,
-    names: &Names,
-    root: u32,
-) -> Result<(), Failure> {
+pub fn forget_strangers(source: &mut Connection, names: &Names, root: u32) -> Result<(), Failure> {
     let sql = fill(
         include_str!("../../sql/source/keyless_strangers.sql"),
         &[

@@ -1,8 +1,8 @@
 //! One batch: a transaction on the source and one on the target that belong together.
 
 use super::ladder::{Ladder, Mode};
-use super::statement::Plan;
 use super::multiset::{self, Mark};
+use super::statement::Plan;
 use super::truncation::{self, Truncated};
 use super::{Pending, poll};
 use crate::capture::Names;
@@ -73,7 +73,8 @@ pub fn run(
         uuid,
     } = sides;
     let everything = ladder.wants_everything();
-    let whole_rows = |plan: &Plan| plan.multiset.is_some() && (everything || pending.oids.contains(&plan.oid));
+    let whole_rows =
+        |plan: &Plan| plan.multiset.is_some() && (everything || pending.oids.contains(&plan.oid));
     if plans.iter().any(whole_rows) {
         flush::force(source)?;
     }
@@ -106,9 +107,8 @@ pub fn run(
         } else if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
             let mode = ladder.mode(plan.oid).max(plan.lowest);
             let limit = (!everything).then(|| plan.limit.min(left));
-            let flow = replay_table(source, target, plan, mode, limit, &mut counts).map_err(
-                |failure| during(failure, plan),
-            )?;
+            let flow = replay_table(source, target, plan, mode, limit, &mut counts)
+                .map_err(|failure| during(failure, plan))?;
             left = left.saturating_sub(flow.rows);
             fetched.push((plan.oid, flow));
         }

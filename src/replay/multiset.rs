@@ -66,7 +66,10 @@ impl Multiset {
         for (at, column) in source.columns.iter().enumerate() {
             let alias = format!("c{}", at + 1);
             let other = target.column(&column.name).filter(|_| !column.generated);
-            definitions.push(format!("{alias} {}", other.map_or("text", |o| o.base_type.as_str())));
+            definitions.push(format!(
+                "{alias} {}",
+                other.map_or("text", |o| o.base_type.as_str())
+            ));
             if other.is_some() {
                 columns.push(ident(&column.name));
                 staged.push(format!("(s.r).{alias}"));
@@ -199,7 +202,11 @@ pub fn replay(
 }
 
 /// Deltas of a partition that has just come are not taken before it is seen to: the rows it came with have none. Errors: 40001.
-fn refuse_unknown(source: &mut Connection, plan: &Plan, multiset: &Multiset) -> Result<(), Failure> {
+fn refuse_unknown(
+    source: &mut Connection,
+    plan: &Plan,
+    multiset: &Multiset,
+) -> Result<(), Failure> {
     let Some(known) = &multiset.known else {
         return Ok(());
     };

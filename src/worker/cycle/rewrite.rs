@@ -27,10 +27,10 @@ impl Cycle<'_> {
                 continue;
             }
             // without a key: its deltas are no longer images of its rows, which is seen when it is planned
-            let rewritten = !relation.keyless && relation
-                .fingerprint
-                .as_ref()
-                .is_some_and(|before| before.shape != now.shape && before.content != now.content);
+            let rewritten = !relation.keyless
+                && relation.fingerprint.as_ref().is_some_and(|before| {
+                    before.shape != now.shape && before.content != now.content
+                });
             if rewritten {
                 self.deliver_all(relation.oid).map_err(|failure| Trouble {
                     failure,

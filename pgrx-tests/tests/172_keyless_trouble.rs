@@ -163,7 +163,7 @@ fn keyless_gets_a_key() {
     pair.assert_migrated();
     pair.sql("alter table log add primary key (id)");
     pair.source
-        .app("update log set id = 101 - id where id > 10; delete from log where id = 50");
+        .app("update log set id = 1000 - id where id > 10; delete from log where id = 950");
     pair.assert_migrated();
     pair.query("SELECT repl_resync('heroku', 'log')");
     pair.wait_for("streaming", 2 * SOON);

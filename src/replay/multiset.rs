@@ -6,164 +6,17 @@
 //! on the target in the batch's transaction: should the source's half of it be lost, [`settle`] deletes there what the snapshot
 //! saw before anything else is taken.
 
+mod mark;
+mod statement;
+
+pub use mark::{Mark, settle};
+pub use statement::{Multiset, indexed, refuse_other_order};
+
 use super::statement::Plan;
-use crate::applied;
-use crate::capture::{self, Names};
 use crate::failure::Failure;
-use crate::flush;
 use crate::libpq::{Connection, Flow, pump};
-use crate::quote::{ident, literal, qualified};
 use crate::relation::Counts;
 use crate::retry::DIFFERS;
-use crate::table::{Kind, Table};
-use crate::template::fill;
-
-/// The statements of one table.
-#[derive(Clone, Debug)]
-pub struct Multiset {
-    /// partitions that are taken care of; `None`: it is not partitioned
-    known: Option<Vec<u32>>,
-    /// no index helps: joined by the rows' text alone
-    scans: bool,
-    create: String,
-    fill: String,
-    found: String,
-    stage: String,
-    find: String,
-    insert: String,
-}
-
-/// A column of the target with an index on it.
-pub struct Indexed {
-    pub name: String,
-    pub equality: String,
-}
-
-/// Columns of the target's table that can be looked up by an index, the best first.
-pub fn indexed(target: &mut Connection, table: &Table) -> Result<Vec<Indexed>, Failure> {
-    let rows = target.query(
-        include_str!("../../sql/target/keyless_index.sql"),
-        &[Some(&table.oid.to_string())],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| Indexed {
-            name: row.string("name"),
-            equality: row.string("equality"),
-        })
-        .collect())
-}
-
-impl Multiset {
-    /// `source` and `target`: the table on both sides, known to match; `known`: partitions whose deltas may be taken.
-    pub fn new(source: &Table, target: &Table, indexed: &[Indexed], known: &[u32]) -> Self {
-        let name = |what: &str| qualified("pg_temp", &format!("{what}_{}", source.oid));
-        let (row, stage, found) = (name("row"), name("stage"), name("found"));
-        let mut definitions = Vec::new();
-        let mut columns = Vec::new();
-        let mut staged = Vec::new();
-        // the image has every column of the source's table, in its order
-        for (at, column) in source.columns.iter().enumerate() {
-            let alias = format!("c{}", at + 1);
-            let other = target.column(&column.name).filter(|_| !column.generated);
-            definitions.push(format!(
-                "{alias} {}",
-                other.map_or("text", |o| o.base_type.as_str())
-            ));
-            if other.is_some() {
-                columns.push(ident(&column.name));
-                staged.push(format!("(s.r).{alias}"));
-            }
-        }
-        let image = |columns: &[String]| format!("row({})::text collate \"C\"", columns.join(", "));
-        let prefixed: Vec<String> = columns.iter().map(|c| format!("t.{c}")).collect();
-        let look_up = indexed.iter().find_map(|index| {
-            let quoted = ident(&index.name);
-            let at = columns.iter().position(|c| *c == quoted)?;
-            Some((quoted, staged[at].clone(), index.equality.clone()))
-        });
-        let from = match target.kind {
-            Kind::Partitioned => target.qualified(),
-            _ => target.only(),
-        };
-        let matching = |condition: &str| {
-            format!(
-                "select t.tableoid as member, t.ctid as at, g.image, g.n from gone g join {from} t \
-                 on {condition}{} = g.image",
-                image(&prefixed)
-            )
-        };
-        let (candidate, matches) = match &look_up {
-            None => (String::new(), matching("")),
-            Some((column, staged, equality)) => (
-                format!(", {staged} as candidate"),
-                format!(
-                    "{} union all {}",
-                    matching(&format!("t.{column} {equality} g.candidate and ")),
-                    matching(&format!("g.candidate is null and t.{column} is null and "))
-                ),
-            ),
-        };
-        let find = fill(
-            include_str!("../../sql/target/keyless_find.sql"),
-            &[
-                ("found", &found),
-                ("stage", &stage),
-                ("staged", &image(&staged)),
-                ("candidate", &candidate),
-                ("group", if look_up.is_some() { ", 2" } else { "" }),
-                ("matches", &matches),
-            ],
-        );
-        let list = match columns.as_slice() {
-            [] => String::new(),
-            columns => format!("({})", columns.join(", ")),
-        };
-        Self {
-            known: (source.kind == Kind::Partitioned).then(|| known.to_vec()),
-            scans: look_up.is_none(),
-            create: format!(
-                "create temp table if not exists {} ({}); \
-                 create temp table if not exists {} (n bigint, r {row}) on commit delete rows; \
-                 create temp table if not exists {} (member oid, at tid) on commit delete rows",
-                ident(&format!("row_{}", source.oid)),
-                definitions.join(", "),
-                ident(&format!("stage_{}", source.oid)),
-                ident(&format!("found_{}", source.oid)),
-            ),
-            fill: format!("copy {stage} (n, r) from stdin"),
-            find,
-            insert: format!(
-                "insert into {} {list} overriding system value select {} from {stage} s \
-                 cross join lateral generate_series(1, s.n) where s.n > 0",
-                target.qualified(),
-                staged.join(", "),
-            ),
-            found,
-            stage,
-        }
-    }
-}
-
-/// A row of the source's columns, of which images are read: partitions must have the root's.
-pub fn refuse_other_order(root: &Table, tables: &[Table]) -> Result<(), Failure> {
-    let names = |t: &Table| t.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-    let own = names(root);
-    let Some(other) = tables
-        .iter()
-        .find(|t| t.root == Some(root.oid) && names(t) != own)
-    else {
-        return Ok(());
-    };
-    Err(Failure::new(
-        "0A000",
-        format!(
-            "partition {} has its columns in another order than {}, which has no key",
-            other.shown(),
-            root.shown()
-        ),
-    ))
-}
 
 /// Takes and merges everything that the batch's snapshot shows of one table. `truncated`: members that were truncated, and where
 /// in the order of deltas.
@@ -184,13 +37,14 @@ pub fn replay(
         return Ok(flow);
     }
     let sums = format!(
-        "select coalesce(-sum(n) filter (where n < 0), 0) as gone, coalesce(sum(n) filter (where n > 0), 0) as come from {}",
+        "select coalesce(-sum(n) filter (where n < 0), 0) as gone, coalesce(sum(n) filter (where n > 0), 0) as come, \
+         count(*) filter (where n < 0) as rows from {}",
         multiset.stage
     );
     let sums = &target.query(&sums, &[])?[0];
     let (gone, come) = (unsigned(sums.int("gone")), unsigned(sums.int("come")));
     if gone > 0 {
-        counts.deleted = delete(target, multiset)?;
+        counts.deleted = delete(target, multiset, sums.int("rows"))?;
         if counts.deleted != gone {
             return Err(differs(plan, gone - counts.deleted));
         }
@@ -249,16 +103,17 @@ fn fetch(plan: &Plan, truncated: &[(u32, i64)]) -> String {
     )
 }
 
-/// Deletes the rows that went; how many there were.
-fn delete(target: &mut Connection, multiset: &Multiset) -> Result<u64, Failure> {
+/// Deletes the rows that went, `rows` different ones; how many there were.
+fn delete(target: &mut Connection, multiset: &Multiset, rows: i64) -> Result<u64, Failure> {
+    let (before, after) = &multiset.find;
+    let find = format!("{before}{rows}{after}");
     if multiset.scans {
-        // the stage may be larger than it looks: the table is read once, not once per row
+        // so that the text of each of the table's rows is made once
         target.batch(&format!(
-            "set local enable_nestloop = off; {}; reset enable_nestloop",
-            multiset.find
+            "set local enable_nestloop = off; {find}; reset enable_nestloop"
         ))?;
     } else {
-        target.batch(&multiset.find)?;
+        target.batch(&find)?;
     }
     let members = target.query(
         &format!(
@@ -275,9 +130,23 @@ fn delete(target: &mut Connection, multiset: &Multiset) -> Result<u64, Failure> 
             multiset.found,
             member.oid("oid")
         );
-        deleted += target.execute(&sql, &[])?;
+        deleted += target
+            .execute(&sql, &[])
+            .map_err(|failure| published(failure, member.text("name")))?;
     }
     Ok(deleted)
+}
+
+/// 55000: the target publishes deletes of a table that has no replica identity.
+fn published(failure: Failure, member: &str) -> Failure {
+    if failure.sqlstate != "55000" {
+        return failure;
+    }
+    let mut failure = failure;
+    failure.sqlstate = "0A000".to_owned();
+    failure.hint(format!(
+        "On the target: ALTER TABLE {member} REPLICA IDENTITY FULL;"
+    ))
 }
 
 fn differs(plan: &Plan, missing: u64) -> Failure {
@@ -286,74 +155,6 @@ fn differs(plan: &Plan, missing: u64) -> Failure {
         format!("{missing} rows that were changed or deleted on the source are not in the target's {}", plan.shown),
     )
     .detail("The table has no key, and the target's has other rows than the source's had. Nothing of this batch was applied.")
-}
-
-/// Whether the source's rows as they are known to the target are still made like that, and deletes what is applied already.
-/// Errors: DC001 when the columns have changed since.
-pub fn settle(
-    source: &mut Connection,
-    target: &mut Connection,
-    names: &Names,
-    uuid: &str,
-    subscription: &str,
-    table: &Table,
-) -> Result<(), Failure> {
-    let rows = source.query(
-        include_str!("../../sql/source/fingerprint.sql"),
-        &[Some(&format!("{{{}}}", table.oid))],
-    )?;
-    let layout = rows.first().map_or("", |row| row.text("layout"));
-    let applied = applied::settled(target, uuid, table.oid, layout)?;
-    if applied.layout != layout {
-        return Err(capture::missed_table(
-            "columns have changed on the source of a table without a key",
-            subscription,
-            &table.shown(),
-        ));
-    }
-    let Some(snapshot) = applied.snapshot else {
-        return Ok(());
-    };
-    source.batch(&format!(
-        "begin; delete from {} where txid_visible_in_snapshot(txid, {snapshot}); \
-         delete from {} where relation = {} and txid_visible_in_snapshot(txid, {snapshot}); commit",
-        names.segment(table.oid),
-        names.truncation(),
-        table.oid,
-        snapshot = literal(&snapshot),
-    ))
-}
-
-/// What a batch has to know before it may be noted as applied.
-pub struct Mark {
-    snapshot: String,
-    written: String,
-}
-
-impl Mark {
-    /// The snapshot of the source's open transaction.
-    pub fn of(source: &mut Connection) -> Result<Self, Failure> {
-        let rows = source.query(
-            "select txid_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as written",
-            &[],
-        )?;
-        Ok(Self {
-            snapshot: rows[0].string("snapshot"),
-            written: rows[0].string("written"),
-        })
-    }
-
-    /// Notes it on the target for these tables, in the transaction that has what it saw.
-    pub fn note(
-        &self,
-        source: &mut Connection,
-        target: &mut Connection,
-        uuid: &str,
-        tables: &[u32],
-    ) -> Result<(), Failure> {
-        flush::wait(source, &self.written)?;
-        applied::note_replayed(target, uuid, tables, &self.snapshot)
-    }
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -79,6 +79,11 @@ pub fn run(
         flush::force(source)?;
     }
     source.batch(BEGIN_SOURCE)?;
+    // before anything is deleted: our own log need not be waited for
+    let mark = match plans.iter().any(|plan| plan.multiset.is_some()) {
+        true => Some(Mark::of(source)?),
+        false => None,
+    };
     target.batch("begin")?;
     let mut outcome = Outcome::default();
     let truncations = truncation::replay(source, target, names, plans)?;
@@ -96,12 +101,12 @@ pub fn run(
         let mut counts = Counts::default();
         let truncated = truncations.iter().find(|t| t.oid == plan.oid);
         counts.truncated = truncated.map_or(0, |t| t.times);
-        if let Some(multiset) = plan.multiset.clone() {
+        if let Some(multiset) = &plan.multiset {
             if !concerned.contains(&plan.oid) {
                 continue;
             }
             let positions = truncated.map_or(&[][..], |t| &t.positions);
-            multiset::replay(source, target, plan, &multiset, positions, &mut counts)
+            multiset::replay(source, target, plan, multiset, positions, &mut counts)
                 .map_err(|failure| during(failure, plan))?;
             marked.push(plan.oid);
         } else if left > 0 && (everything || pending.oids.contains(&plan.oid)) {
@@ -125,8 +130,8 @@ pub fn run(
             plan.adapt(flow.rows, flow.bytes, full);
         }
     }
-    if !marked.is_empty() {
-        Mark::of(source)?.note(source, target, uuid, &marked)?;
+    if let (Some(mark), false) = (mark, marked.is_empty()) {
+        mark.note(source, target, uuid, &marked)?;
     }
     target.batch("commit")?;
     source.batch("commit")?;

@@ -51,7 +51,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The snapshot of the source's open transaction.
+    /// The snapshot of the source's open transaction, as its first statement.
     pub fn of(source: &mut Connection) -> Result<Self, Failure> {
         let rows = source.query(
             "select txid_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as written",

@@ -172,6 +172,31 @@ fn keyless_while_copied() {
     pair.stop_migration();
 }
 
+/// Deltas and a TRUNCATE that a copy's snapshot has seen, and others that it has not.
+#[test]
+fn keyless_backlog_before_a_copy() {
+    let pair = Pair::start();
+    pair.source.app(
+        "create table log (a int, b text); insert into log select i % 10, 'x' from generate_series(1, 100) i",
+    );
+    pair.stream("");
+    for before in [
+        "insert into log values (1, 'x'), (1, 'x'); delete from log where a = 2; update log set b = 'y' where a = 3",
+        "insert into log values (1, 'gone'); truncate log; insert into log select i % 3, 'z' from generate_series(1, 20) i",
+    ] {
+        pair.query("SELECT repl_pause('heroku')");
+        pair.poll_status("state = 'paused'");
+        pair.source.app(before);
+        pair.query("SELECT repl_resync('heroku', 'log')");
+        pair.query("SELECT repl_resume('heroku')");
+        pair.source
+            .app("update log set b = 'later' where a = 1; insert into log values (1, 'later')");
+        pair.wait_for("streaming", 2 * SOON);
+        pair.assert_migrated();
+    }
+    pair.stop_migration();
+}
+
 const PARTS: &str = "create table event (day date, kind text, value numeric) partition by range (day); \
      create table event_1 partition of event for values from ('2024-01-01') to ('2025-01-01'); \
      create table event_2 partition of event for values from ('2025-01-01') to ('2026-01-01') partition by list (kind); \

@@ -100,6 +100,7 @@ create table decamp.relation (
     deferred          boolean not null default false,
     planned           boolean not null default false,
     restarts          int not null default 0,
+    keyless           boolean not null default false,
     bytes             bigint not null default 0,
     rows_estimate     bigint not null default 0,
     backlog           bigint not null default 0,
@@ -137,6 +138,8 @@ comment on column decamp.relation.deferred is
     'what is to be taken off its target for the copy (indexes, constraints) is off, and in the tasks';
 comment on column decamp.relation.planned is 'its chunks are in the tasks; false: its copy begins, or begins anew';
 comment on column decamp.relation.restarts is 'how often its copy began anew: repl_resync, a rewrite of the table on the source';
+comment on column decamp.relation.keyless is
+    'the table had no key when the subscription started: capture writes whole rows, and rows are matched by all their columns';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
 
 create table decamp.partition (
@@ -294,3 +297,19 @@ create table decamp.applied (
 
 comment on table decamp.applied is
     'on the target: tasks that are done, written in the transaction that did them';
+
+create table decamp.applied_snapshot (
+    subscription      uuid not null,
+    relation          oid not null,
+    snapshot          text,
+    layout            text not null,
+    at                timestamptz not null default pg_catalog.now(),
+    constraint applied_snapshot_pkey primary key (subscription, relation)
+);
+
+comment on table decamp.applied_snapshot is
+    'on the target: what of a table without a key is there, written in the transaction that brought it';
+comment on column decamp.applied_snapshot.relation is 'oid on the source';
+comment on column decamp.applied_snapshot.snapshot is
+    'txid_snapshot of the source: deltas of transactions it sees are applied; null: none is';
+comment on column decamp.applied_snapshot.layout is 'fingerprint of the source''s columns, of which deltas are images';

@@ -225,7 +225,7 @@ comment on column repl_status.copy_rate is
 comment on column repl_status.eta is
     'when bytes_total is reached at copy_rate; null while there is too little to tell from; index builds come on top';
 comment on column repl_status.building is 'indexes and constraints being built on the target, and how far each is';
-comment on column repl_status.backlog is 'deltas (keys of changed rows) waiting on the source, as last counted';
+comment on column repl_status.backlog is 'deltas (changed rows, by their keys) waiting on the source, as last counted';
 comment on column repl_status.lag is
     'how long ago the target was equal to the source; grows while nothing can be replayed; null before streaming';
 comment on column repl_status.apply_rate is 'rows replayed per second, average of the last ten seconds';
@@ -257,6 +257,7 @@ select s.name as subscription,
        r.truncated,
        r.capture,
        coalesce(k.skipped, 0)::int as skipped,
+       case when r.keyless then 'all columns' else 'key' end as matched_by,
        r.error,
        r.hint
 from decamp.relation r
@@ -303,6 +304,9 @@ comment on column repl_tables.deleted is 'rows deleted by replay';
 comment on column repl_tables.truncated is 'truncations replayed';
 comment on column repl_tables.capture is 'statement: statement-level triggers; row: row-level ones';
 comment on column repl_tables.skipped is 'rows left out by repl_skip; which they are: repl_skipped';
+comment on column repl_tables.matched_by is
+    'how a row of the source is found on the target. key: by primary key or unique index. all columns: the table has no key,'
+    ' an update is a delete and an insert';
 comment on column repl_tables.error is 'why the table stopped';
 comment on column repl_tables.hint is 'what to do about it';
 

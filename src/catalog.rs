@@ -43,6 +43,14 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
     Ok(tables)
 }
 
+/// What was captured without a key goes on without one.
+pub fn forget_keys(tables: &mut [Table], keyless: &[u32]) {
+    for table in tables.iter_mut().filter(|t| keyless.contains(&t.oid)) {
+        table.key.clear();
+        table.deferrable_key = false;
+    }
+}
+
 /// Adds sizes and row estimates. Waits for whoever has a table locked exclusively.
 pub fn measure(connection: &mut Connection, tables: &mut [Table]) -> Result<(), Failure> {
     for row in connection.query(include_str!("../sql/source/sizes.sql"), &[])? {
@@ -133,11 +141,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// `oids`: the tables that will be looked at again. Fingerprints are read first: a change in between is then noticed.
-    pub fn read(connection: &mut Connection, oids: &[u32]) -> Result<Self, Failure> {
+    /// `oids`: the tables that will be looked at again; `keyless`: those whose key, should they have got one, is of no concern.
+    /// Fingerprints are read first: a change in between is then noticed.
+    pub fn read(
+        connection: &mut Connection,
+        oids: &[u32],
+        keyless: &[u32],
+    ) -> Result<Self, Failure> {
         let fingerprints = fingerprints(connection, oids)?;
+        let mut tables = tables(connection)?;
+        forget_keys(&mut tables, keyless);
         Ok(Self {
-            tables: tables(connection)?,
+            tables,
             fingerprints,
         })
     }

@@ -38,6 +38,7 @@ mod table;
 
 // what everything else stands on
 mod failure;
+mod flush;
 mod libpq;
 mod meter;
 mod pg;

@@ -12,4 +12,4 @@ mod session;
 pub use connection::Connection;
 pub use conninfo::Conninfo;
 pub use copy::{Flow, pump};
-pub use session::{Role, TARGETS_LOCK_TIMEOUT};
+pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};

@@ -89,6 +89,8 @@ pub struct Relation {
     pub planned: bool,
     /// how often its copy began anew
     pub restarts: i64,
+    /// its capture writes whole rows; stays so even if the source's table gets a key
+    pub keyless: bool,
     /// what the source's table looked like when its rows were last delivered
     pub fingerprint: Option<Fingerprint>,
     /// how its rows were last delivered
@@ -118,8 +120,8 @@ impl Relation {
 
 pub fn insert(subscription: i32, table: &Table) {
     spi::update(
-        "insert into decamp.relation (subscription_id, source_oid, schema, name, capture, bytes, rows_estimate) \
-         values ($1::int4, $2::oid, $3, $4, $5, $6::int8, $7::int8)",
+        "insert into decamp.relation (subscription_id, source_oid, schema, name, capture, bytes, rows_estimate, keyless) \
+         values ($1::int4, $2::oid, $3, $4, $5, $6::int8, $7::int8, $8::bool)",
         &[
             Some(&subscription.to_string()),
             Some(&table.oid.to_string()),
@@ -128,14 +130,24 @@ pub fn insert(subscription: i32, table: &Table) {
             Some(table.capture().as_str()),
             Some(&table.bytes.to_string()),
             Some(&table.rows_estimate.to_string()),
+            Some(&table.key.is_empty().to_string()),
         ],
     );
+}
+
+/// Those whose capture writes whole rows.
+pub fn keyless(relations: &[Relation]) -> Vec<u32> {
+    relations
+        .iter()
+        .filter(|r| r.keyless)
+        .map(|r| r.oid)
+        .collect()
 }
 
 /// All tables of a subscription, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
@@ -165,7 +177,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
 /// One table of a subscription.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
@@ -185,6 +197,7 @@ fn read(row: &Row) -> Relation {
         deferred: row.flag("deferred"),
         planned: row.flag("planned"),
         restarts: row.int("restarts"),
+        keyless: row.flag("keyless"),
         fingerprint: row
             .opt("shape")
             .zip(row.opt("content"))

@@ -54,6 +54,10 @@ mod import;
 mod key_kinds;
 #[path = "173_kinds.rs"]
 mod kinds;
+#[path = "178_keyless.rs"]
+mod keyless;
+#[path = "179_keyless_trouble.rs"]
+mod keyless_trouble;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

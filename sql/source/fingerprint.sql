@@ -3,7 +3,8 @@
 -- Returns oid; shape: changes when the table is renamed, when columns are added, dropped, renamed or get another type, and when
 -- unique indexes come or go, so that what is known of the table is out of date; content: changes when rows may have changed
 -- without a trigger firing, for the table's files were written anew (ALTER TYPE, a volatile DEFAULT, but VACUUM FULL too) or a
--- column was added with a constant DEFAULT. A table that is gone has no row.
+-- column was added with a constant DEFAULT; layout: changes when the text image of a row does (not with names). A table that is
+-- gone has no row.
 with recursive
 family(root, oid) as (
     select t.oid, t.oid from unnest($1::oid[]) t(oid)
@@ -34,7 +35,8 @@ select a.attrelid::int8 as oid,
        md5(concat_ws(';', c.relnamespace, c.relname, k.list,
                      string_agg(concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull), ';'
                                 order by a.attnum))) as shape,
-       md5(concat_ws(';', f.list, m.list)) as content
+       md5(concat_ws(';', f.list, m.list)) as content,
+       md5(string_agg(concat_ws(',', a.attnum, a.atttypid, a.atttypmod), ';' order by a.attnum)) as layout
 from pg_catalog.pg_attribute a
 join pg_catalog.pg_class c on c.oid = a.attrelid
 join files f on f.root = a.attrelid

@@ -165,6 +165,14 @@ fn find(
     relation: &Relation,
     key: serde_json::Value,
 ) -> Result<Found, Failure> {
+    if relation.keyless {
+        return Err(Failure::new(
+            "0A000",
+            format!("table {} is replayed without a key", relation.shown()),
+        )
+        .detail("Rows are left out by their key. Nothing has been changed.")
+        .hint("Change the target so that it takes all rows of the source, then SELECT repl_resume()."));
+    }
     let info = subscription.source_info()?;
     let mut source = Connection::open(
         &info,

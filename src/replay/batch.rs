@@ -1,12 +1,15 @@
 //! One batch: a transaction on the source and one on the target that belong together.
 
 use super::ladder::{Ladder, Mode};
+use super::multiset::{self, Mark};
 use super::part::Part;
 use super::statement::Plan;
-use super::{Pending, Segments, truncation};
+use super::truncation::{self, Truncated};
+use super::{Pending, Segments};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
+use crate::flush;
 use crate::libpq::{Connection, Flow, pump};
 use crate::relation::Counts;
 
@@ -55,6 +58,8 @@ pub struct Sides<'a> {
     pub target: &'a mut Connection,
     pub names: &'a Names,
     pub segments: &'a mut Segments,
+    /// of the subscription
+    pub uuid: &'a str,
 }
 
 /// Replays what is pending for `plans`. `ladder` gives each table's rung,
@@ -73,8 +78,18 @@ pub fn run(
         target,
         names,
         segments,
+        uuid,
     } = sides;
+    let whole_rows = |plan: &Plan| plan.multiset.is_some() && pending.oids.contains(&plan.oid);
+    if plans.iter().any(whole_rows) {
+        flush::force(source)?;
+    }
     source.batch(BEGIN_SOURCE)?;
+    // before anything is deleted: our own log need not be waited for
+    let mark = match plans.iter().any(|plan| plan.multiset.is_some()) {
+        true => Some(Mark::of(source)?),
+        false => None,
+    };
     target.batch(BEGIN_TARGET)?;
     let mut outcome = Outcome::default();
     let truncations = truncation::replay(source, target, names, plans)?;
@@ -82,28 +97,35 @@ pub fn run(
     let concerned: Vec<u32> = plans
         .iter()
         .map(|p| p.oid)
-        .filter(|oid| pending.oids.contains(oid))
+        .filter(|oid| pending.oids.contains(oid) || is_among(&truncations, *oid))
         .collect();
     known.refuse_changed(source, &concerned)?;
     let mut fetched = Vec::new();
+    let mut marked = Vec::new();
     let mut left = MOST_ROWS;
     for plan in plans.iter_mut() {
         let mut counts = Counts::default();
-        if let Some((_, times)) = truncations.iter().find(|(oid, _)| *oid == plan.oid) {
-            counts.truncated = *times;
-        }
+        let truncated = truncations.iter().find(|t| t.oid == plan.oid);
+        counts.truncated = truncated.map_or(0, |t| t.times);
         let mode = ladder.mode(plan.oid).max(plan.lowest);
         // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
         let whole = mode == Mode::ReplaceAll;
-        if (whole || left > 0) && pending.oids.contains(&plan.oid) {
+        if let Some(multiset) = &plan.multiset {
+            if !concerned.contains(&plan.oid) {
+                continue;
+            }
+            let positions = truncated.map_or(&[][..], |t| &t.positions);
+            let parts = segments.parts(plan.oid, None);
+            multiset::replay(source, target, plan, multiset, &parts, positions, &mut counts)
+                .and_then(|_| segments.advance(source, plan.oid))
+                .map_err(|failure| of_table(failure, plan))?;
+            marked.push(plan.oid);
+        } else if (whole || left > 0) && pending.oids.contains(&plan.oid) {
             let limit = (!whole).then(|| plan.limit.min(left));
             let parts = segments.parts(plan.oid, limit);
             let flow = replay_table(source, target, plan, mode, &parts, &mut counts)
                 .and_then(|flow| segments.advance(source, plan.oid).map(|()| flow))
-                .map_err(|failure| Trouble {
-                    failure,
-                    table: Some(plan.oid),
-                })?;
+                .map_err(|failure| of_table(failure, plan))?;
             left = left.saturating_sub(flow.rows);
             fetched.push((plan.oid, flow));
         }
@@ -121,9 +143,23 @@ pub fn run(
             plan.adapt(flow.rows, flow.bytes, full);
         }
     }
+    if let (Some(mark), false) = (mark, marked.is_empty()) {
+        mark.note(source, target, uuid, &marked)?;
+    }
     target.batch("commit")?;
     source.batch("commit")?;
     Ok(outcome)
+}
+
+fn of_table(failure: Failure, plan: &Plan) -> Trouble {
+    Trouble {
+        failure,
+        table: Some(plan.oid),
+    }
+}
+
+fn is_among(truncations: &[Truncated], oid: u32) -> bool {
+    truncations.iter().any(|t| t.oid == oid)
 }
 
 /// Fetches, stages and merges one table; the rows it fetched.

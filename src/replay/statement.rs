@@ -4,6 +4,7 @@
 //! staging table, then merged.
 
 use super::ladder::Mode;
+use super::multiset::Multiset;
 use super::part::Part;
 use crate::drift;
 use crate::quote::{ident, literal, qualified};
@@ -28,6 +29,8 @@ pub struct Plan {
     pub upsert: String,
     pub delete_all: String,
     pub insert_all: String,
+    /// of a table without a key, which has none of the statements above
+    pub multiset: Option<Multiset>,
     keys: String,
     fetch_tail: String,
     /// which of the keys taken are left alone: a condition, or nothing
@@ -182,8 +185,35 @@ impl Plan {
             upsert,
             delete_all,
             insert_all: insert,
+            multiset: None,
             keys: list(keys),
             fetch_tail,
+            left_out: String::new(),
+        }
+    }
+
+    /// For a table without a key.
+    pub fn whole_rows(source: &Table, target: &Table, multiset: Multiset) -> Self {
+        Self {
+            oid: source.oid,
+            shown: source.shown(),
+            lowest: Mode::Upsert,
+            limit: MOST_KEYS,
+            target: match target.kind {
+                Kind::Partitioned => target.qualified(),
+                _ => target.only(),
+            },
+            schema: source.schema.clone(),
+            name: source.name.clone(),
+            create_stage: String::new(),
+            fill_stage: String::new(),
+            delete_gone: String::new(),
+            upsert: String::new(),
+            delete_all: String::new(),
+            insert_all: String::new(),
+            multiset: Some(multiset),
+            keys: String::new(),
+            fetch_tail: String::new(),
             left_out: String::new(),
         }
     }

@@ -129,7 +129,7 @@ impl<'a> Cycle<'a> {
         let id = session.subscription.id;
         let relations = xact::run(|| Ok(relation::of(id)))?;
         let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
-        let source = Snapshot::read(&mut session.source, &oids)?;
+        let source = Snapshot::read(&mut session.source, &oids, &relation::keyless(&relations))?;
         let segments = Segments::read(&mut session.source, &session.names)?;
         let target = catalog::tables(&mut session.target)?;
         let choice = Choice::parse(

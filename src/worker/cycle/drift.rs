@@ -48,7 +48,7 @@ impl Cycle<'_> {
             };
             return Some(Failure::new(DRIFT, message).hint(on("target", &sql)));
         };
-        if source.key.is_empty() {
+        if source.key.is_empty() && !relation.keyless {
             let message = format!("table {} has lost its key on the source", source.shown());
             return Some(
                 Failure::new(DRIFT, message).hint(on("source", &drift::key(source, counterpart))),
@@ -72,7 +72,8 @@ impl Cycle<'_> {
         if stopped.is_empty() {
             return Ok(());
         }
-        let source = catalog::tables(&mut self.session.source)?;
+        let mut source = catalog::tables(&mut self.session.source)?;
+        catalog::forget_keys(&mut source, &relation::keyless(&self.relations));
         let target = catalog::tables(&mut self.session.target)?;
         for relation in &stopped {
             match self.second_look(relation, &source, &target) {
@@ -150,7 +151,7 @@ impl Cycle<'_> {
         let captured: Vec<Relation> = self
             .relations
             .iter()
-            .filter(|r| r.is_captured() && !r.awaits_copy())
+            .filter(|r| r.is_captured() && !r.awaits_copy() && !r.keyless)
             .cloned()
             .collect();
         let tables: Vec<&Table> = captured

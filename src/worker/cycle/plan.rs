@@ -4,6 +4,9 @@ use super::Cycle;
 use super::drift::counterpart;
 use crate::catalog;
 use crate::failure::Failure;
+use crate::pg::xact;
+use crate::relation;
+use crate::replay::multiset::{self, Multiset};
 use crate::replay::{Plan, Trouble};
 use crate::table::Table;
 
@@ -53,16 +56,60 @@ impl Cycle<'_> {
         })
     }
 
-    fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
+    fn plan_one(&mut self, oid: u32) -> Result<Plan, Failure> {
         let relation = self.relations.iter().find(|r| r.oid == oid);
         let relation = relation.expect("only our tables are planned");
         if let Some(failure) = self.difference(relation, &self.source.tables, &self.target) {
             return Err(failure);
+        }
+        if relation.keyless {
+            return self.plan_whole_rows(oid);
         }
         let source = self.source.table(oid)?;
         let target = counterpart(source, &self.target).expect("no difference: it is there");
         let mut plan = Plan::new(source, target);
         self.leave_out(&mut plan, source)?;
         Ok(plan)
+    }
+
+    fn is_keyless(&self, oid: u32) -> bool {
+        self.relations.iter().any(|r| r.oid == oid && r.keyless)
+    }
+
+    /// Of a table without a key, once it is known what of its deltas is applied.
+    fn plan_whole_rows(&mut self, oid: u32) -> Result<Plan, Failure> {
+        let id = self.id();
+        let source = self.source.table(oid)?;
+        multiset::refuse_other_order(source, &self.source.tables)?;
+        let target = counterpart(source, &self.target).expect("no difference: it is there");
+        let session = &mut *self.session;
+        multiset::settle(
+            &mut session.source,
+            &mut session.target,
+            &session.names,
+            &session.subscription.uuid,
+            &session.subscription.name,
+            source,
+        )?;
+        let known: Vec<u32> = xact::run(|| Ok(relation::partitions(id)))?
+            .iter()
+            .filter(|(root, _)| *root == oid)
+            .map(|(_, partition)| partition.oid)
+            .collect();
+        let indexed = multiset::indexed(&mut session.target, target)?;
+        let multiset = Multiset::new(source, target, &indexed, &known);
+        Ok(Plan::whole_rows(source, target, multiset))
+    }
+
+    /// A table without a key has got or lost partitions.
+    pub(super) fn plan_anew(&mut self, oid: u32) -> Result<(), Trouble> {
+        if !self.is_keyless(oid) {
+            return Ok(());
+        }
+        let mut tables = catalog::tables(&mut self.session.source)?;
+        catalog::forget_keys(&mut tables, &relation::keyless(&self.relations));
+        self.source.tables = tables;
+        self.plans.retain(|plan| plan.oid != oid);
+        self.plan()
     }
 }

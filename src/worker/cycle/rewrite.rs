@@ -29,10 +29,11 @@ impl Cycle<'_> {
             if relation.fingerprint.as_ref() == Some(&now) {
                 continue;
             }
-            let rewritten = relation
-                .fingerprint
-                .as_ref()
-                .is_some_and(|before| before.shape != now.shape && before.content != now.content);
+            // without a key: its deltas are no longer images of its rows, which is seen when it is planned
+            let rewritten = !relation.keyless
+                && relation.fingerprint.as_ref().is_some_and(|before| {
+                    before.shape != now.shape && before.content != now.content
+                });
             if rewritten {
                 self.deliver_all(relation.oid).map_err(|failure| Trouble {
                     failure,
@@ -64,13 +65,20 @@ impl Cycle<'_> {
                 continue;
             }
             if before.as_ref().is_some_and(|b| b.table != now.table) {
-                self.copy_again(*oid)?;
+                let message = "is another table on the target than before: it is copied anew";
+                self.copy_again(*oid, message)?;
                 continue;
             }
             let moved = before.as_ref().is_some_and(|before| {
                 let more = now.pairs.iter().any(|pair| !before.pairs.contains(pair));
                 drift::moved(&before.pairs, &now.pairs) || (more && before.content != now.content)
             });
+            let keyless = self.relations.iter().any(|r| r.oid == *oid && r.keyless);
+            if moved && keyless {
+                let message = "has columns that were others before, and no key: it is copied anew";
+                self.copy_again(*oid, message)?;
+                continue;
+            }
             if moved {
                 self.deliver_all(*oid).map_err(|failure| Trouble {
                     failure,
@@ -96,8 +104,8 @@ impl Cycle<'_> {
         Ok(())
     }
 
-    /// The target has another table of that name, with rows that nobody knows.
-    fn copy_again(&mut self, oid: u32) -> Result<(), Failure> {
+    /// What the target's table has in its rows, nobody knows any more.
+    fn copy_again(&mut self, oid: u32, message: &str) -> Result<(), Failure> {
         let id = self.id();
         let shown = self.source.table(oid)?.shown();
         self.plans.retain(|plan| plan.oid != oid);
@@ -105,7 +113,6 @@ impl Cycle<'_> {
             relation::copy_again(id, oid);
             subscription::go_back_for_tables(id);
             let name = &self.session.subscription.name;
-            let message = "is another table on the target than before: it is copied anew";
             event::record(Severity::Warning, name, &shown, message, None);
             Ok(())
         })?;

@@ -115,10 +115,10 @@ impl Cycle<'_> {
         if roots.is_empty() {
             return Ok(true);
         }
-        let known = xact::run(|| Ok(relation::partitions(id)))?;
+        let all_known = xact::run(|| Ok(relation::partitions(id)))?;
         let mut settled = true;
         for root in &roots {
-            let known: Vec<&Partition> = known
+            let known: Vec<&Partition> = all_known
                 .iter()
                 .filter(|(r, _)| *r == root.oid)
                 .map(|(_, p)| p)
@@ -129,6 +129,10 @@ impl Cycle<'_> {
                     failure,
                     table: Some(root.oid),
                 })?;
+            let now = xact::run(|| Ok(relation::partitions(id)))?;
+            if now != all_known {
+                self.plan_anew(root.oid)?;
+            }
         }
         Ok(settled)
     }
@@ -143,6 +147,7 @@ impl Cycle<'_> {
         let name = &session.subscription.name;
         let source = &mut session.source;
         let present = partition::of(source, root.oid)?;
+        partition::forget_strangers(source, &session.names, root)?;
         let mut settled = true;
         for new in &present {
             let cared_for =

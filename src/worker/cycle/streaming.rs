@@ -45,6 +45,7 @@ impl Cycle<'_> {
                 target: &mut session.target,
                 names: &session.names,
                 segments: &mut self.segments,
+                uuid: &session.subscription.uuid,
             },
             &mut self.plans,
             &pending,

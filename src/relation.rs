@@ -132,12 +132,12 @@ pub fn insert(subscription: i32, table: &Table) {
     );
 }
 
-/// All tables of a subscription, largest first.
+/// All tables of a subscription that are to stay, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
         "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
-         where subscription_id = $1::int4 order by bytes desc, schema, name",
+         where subscription_id = $1::int4 and not leaving order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
     )
     .iter()
@@ -145,12 +145,41 @@ pub fn of(subscription: i32) -> Vec<Relation> {
     .collect()
 }
 
+/// Those that repl_remove_table takes out.
+pub fn leaving(subscription: i32) -> Vec<Relation> {
+    spi::read(
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content, columns, error, error_sqlstate, hint \
+         from decamp.relation \
+         where subscription_id = $1::int4 and leaving order by schema, name",
+        &[Some(&subscription.to_string())],
+    )
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// The table is to be taken out.
+pub fn leave(subscription: i32, oid: u32) {
+    spi::update(
+        "update decamp.relation set leaving = true where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is out.
+pub fn remove(subscription: i32, oid: u32) {
+    spi::update(
+        "delete from decamp.relation where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
 /// Those of a subscription that have this name: schema and table, or the table's alone.
 pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
     let schema = (name.len() > 1).then(|| name[name.len() - 2].as_str());
     spi::read(
         "select source_oid::int8 as oid from decamp.relation \
-         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3)",
+         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3) and not leaving",
         &[
             Some(&subscription.to_string()),
             name.last().map(String::as_str),
@@ -221,7 +250,7 @@ pub fn enter(subscription: i32, oid: u32, from: State, to: State) {
 
 /// Whether a table is still to be copied, as it is committed now.
 pub fn is_any_incomplete(subscription: i32) -> bool {
-    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and state in ('init', 'copying', 'copied') limit 1";
+    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and not leaving and state in ('init', 'copying', 'copied') limit 1";
     !spi::read_now(sql, &[Some(&subscription.to_string())]).is_empty()
 }
 
@@ -354,7 +383,7 @@ pub fn forgive_one(subscription: i32, oid: u32) -> bool {
 /// How many tables stopped because changes were not captured.
 pub fn with_missed_changes(subscription: i32) -> i64 {
     spi::read(
-        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2",
+        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2 and not leaving",
         &[Some(&subscription.to_string()), Some(MISSED)],
     )[0]
     .int("n")

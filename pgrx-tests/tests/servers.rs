@@ -86,6 +86,8 @@ mod stop;
 mod stopped_tables;
 #[path = "174_swaps.rs"]
 mod swaps;
+#[path = "178_tables_out.rs"]
+mod tables_out;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "080_versions.rs"]

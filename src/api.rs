@@ -6,6 +6,7 @@ mod alter;
 mod argument;
 mod check;
 mod pause;
+mod remove_table;
 mod resync;
 mod skip;
 mod start;

@@ -24,6 +24,7 @@ mod sequence;
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod offered;
 mod relation;
 mod skipped;
 mod subscription;

@@ -8,6 +8,7 @@ revoke all on function repl_resume(text) from public;
 revoke all on function repl_stop(text, boolean, boolean) from public;
 revoke all on function repl_resync(text, text) from public;
 revoke all on function repl_remove_table(text, text) from public;
+revoke all on function repl_ddl(text, text, interval) from public;
 revoke all on function repl_skip(text, text, jsonb) from public;
 revoke all on function repl_unskip(text, text, jsonb) from public;
 revoke all on function repl_add_table(text, text) from public;
@@ -50,6 +51,14 @@ comment on function repl_remove_table(text, text) is
     'Takes one table out while the others go on: its capture is removed from the source; the target''s table and rows stay, and'
     ' what was taken off it for the copy is built, or its SQL is in repl_events. Also leaves out a table that came later, so that'
     ' repl_status tells of it no more. Errors: 42P01 when the subscription has no such table, 55000 for its last one.';
+comment on function repl_ddl(text, text, interval) is
+    'Runs one statement that changes tables (ALTER TABLE, CREATE INDEX, CREATE TABLE, ...) on the target and on the source, at one'
+    ' point: both or neither; capture follows. Names without a schema are looked for where the source''s sessions look for them.'
+    ' timeout: how long locks may be in the way; the application''s writes queue behind us for a second at a time at most, and for'
+    ' as long as the statement itself takes. A table that gets another key, or has none and gets other columns, is copied anew.'
+    ' Errors: what either server says to the statement, 0A000 for one that changes rows, 25001 for one that cannot be run in a'
+    ' transaction, 55P03 when locks were in the way until the timeout, 55000 for a table that is not replayed yet; nothing has been'
+    ' changed on either side then. Superusers only.';
 comment on function repl_skip(text, text, jsonb) is
     'Leaves one row out, from now on: what happens to it on the source is not replayed, and the target''s row stays as it is'
     ' (a TRUNCATE empties the table all the same). The table goes on if it had stopped. key: the key''s columns and their'

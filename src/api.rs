@@ -5,6 +5,7 @@ mod add_table;
 mod alter;
 mod argument;
 mod check;
+mod ddl;
 mod pause;
 mod remove_table;
 mod resync;

@@ -15,6 +15,7 @@ mod worker;
 mod capture;
 mod check;
 mod chunk;
+mod ddl;
 mod deferral;
 mod duplicate;
 mod import;

@@ -11,5 +11,5 @@ mod session;
 
 pub use connection::Connection;
 pub use conninfo::Conninfo;
-pub use copy::{Flow, pump};
+pub use copy::{Flow, pump, pump_any};
 pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};

@@ -38,6 +38,8 @@ mod copy_storm;
 mod copy_told;
 #[path = "154_cuts.rs"]
 mod cuts;
+#[path = "169_ddl.rs"]
+mod ddl;
 #[path = "150_deferral.rs"]
 mod deferral;
 #[path = "130_disappearance.rs"]

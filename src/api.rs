@@ -7,6 +7,7 @@ mod argument;
 mod check;
 mod pause;
 mod resync;
+mod sequences;
 mod start;
 mod stop;
 mod wait;

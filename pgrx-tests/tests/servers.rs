@@ -76,6 +76,8 @@ mod rewrites;
 mod security;
 #[path = "170_segments.rs"]
 mod segments;
+#[path = "193_sequences.rs"]
+mod sequences;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]

@@ -32,6 +32,11 @@ mod script;
 mod selection;
 #[path = "../../src/import/statement.rs"]
 mod statement;
+#[path = "../../src/sequence"]
+mod sequence {
+    mod forecast;
+    mod position;
+}
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/template.rs"]

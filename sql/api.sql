@@ -11,6 +11,10 @@ revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
 revoke all on function repl_forward_sequences(text, interval, interval) from public;
 revoke all on function repl_settle_sequences(text) from public;
+revoke all on function repl_report(text) from public;
+grant execute on function repl_report(text) to pg_monitor;
+revoke all on function decamp.note_phase() from public;
+revoke all on function decamp.copy_report(text) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
     'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
@@ -58,3 +62,6 @@ comment on function repl_settle_sequences(text) is
     'To be called when nobody writes on the source any more: sets every sequence of the target to where the source''s is, past'
     ' the values its column has, never backwards; one that cycles exactly. Returns sequence, source_value, target_before,'
     ' target_after, problem, sqlstate (01000: only to be known), hint. Errors: 55000 before the subscription has begun to copy.';
+comment on function repl_report(text) is
+    'One self-contained HTML page about a subscription, also one that repl_stop has ended: states over time, lag, backlog, what the'
+    ' copy took, verification, events. Times are UTC. psql -XAtc "SELECT repl_report(''heroku'')" > report.html. Errors: 42704.';

@@ -6,6 +6,7 @@ mod alter;
 mod argument;
 mod check;
 mod pause;
+mod report;
 mod resync;
 mod sequences;
 mod start;

@@ -24,7 +24,9 @@ mod sequence;
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod history;
 mod relation;
+mod report;
 mod subscription;
 mod task;
 

@@ -64,6 +64,8 @@ mod partitions;
 mod random_kills;
 #[path = "031_refusals.rs"]
 mod refusals;
+#[path = "194_report.rs"]
+mod report;
 #[path = "110_restarts.rs"]
 mod restarts;
 #[path = "152_resync.rs"]

@@ -24,6 +24,13 @@ mod output;
 mod pattern;
 #[path = "../../src/quote.rs"]
 mod quote;
+#[path = "../../src/report"]
+mod report {
+    mod chart;
+    mod scale;
+    mod timeline;
+    mod words;
+}
 #[path = "../../src/retry.rs"]
 mod retry;
 #[path = "../../src/import/script.rs"]

@@ -232,6 +232,7 @@ impl<'a> Cycle<'a> {
         let reading = memory.meter.read();
         xact::run(|| {
             subscription::publish(id, &reading);
+            memory.recorder.record(id, &self.session.subscription.name);
             Ok(())
         })?;
         Ok(())

@@ -301,7 +301,7 @@ create table decamp.sample (
 comment on table decamp.sample is
     'what the apply worker has measured, every five seconds; of what is older than an hour one sample a minute is kept, after'
     ' a day one in ten minutes, after two weeks one an hour, for a year: that with the largest lag; outlives its subscription';
-comment on column decamp.sample.lag is 'seconds; null before streaming';
+comment on column decamp.sample.lag is 'the largest since the sample before, seconds; null before streaming';
 comment on column decamp.sample.backlog is 'deltas on the source not yet replayed, as last counted';
 comment on column decamp.sample.apply_rate is 'rows per second replayed, average of the last ten seconds';
 comment on column decamp.sample.bytes_copied is 'by the initial copy, in bytes of the source''s disk; null when it does not copy';

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::meter::{Meter, Reading};
 use crate::pg::spi;
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
@@ -18,14 +19,20 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Notes what the subscription's row says, if it is time to. Goes along with the transaction that publishes it.
-    pub fn record(&mut self, id: i32, name: &str) {
+    /// Notes what was measured, if it is time to: in the transaction that is about to publish it, for what was published last
+    /// tells how large the lag had become while nobody measured.
+    pub fn record(&mut self, id: i32, name: &str, reading: &Reading, meter: &mut Meter) {
         if !due(&mut self.sampled, SAMPLE_EVERY) {
             return;
         }
         spi::update(
             include_str!("../sql/state/sample.sql"),
-            &[Some(&id.to_string())],
+            &[
+                Some(&id.to_string()),
+                meter.take_worst_lag().map(|lag| lag.to_string()).as_deref(),
+                reading.backlog.map(|n| n.to_string()).as_deref(),
+                Some(&reading.rate.to_string()),
+            ],
         );
         if due(&mut self.thinned, THIN_EVERY) {
             thin(name);

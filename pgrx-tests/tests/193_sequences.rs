@@ -7,7 +7,7 @@ use std::time::Duration;
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::server::client::told;
-use decamp_tests::{Pair, have_source, wait};
+use decamp_tests::{Managed, Pair, have_source, wait};
 
 /// Of every kind: serial, identity, negative, with a cache, quoted, in another schema, cycling, of its own, used by a default.
 const KINDS: &str = "create schema \"Sales\"; \
@@ -241,6 +241,36 @@ fn settled_one_bad_sequence_does_not_stop_the_others() {
         again["public.never"][4].is_empty() && again["public.cached"][2] == "50",
         "{again:?}"
     );
+}
+
+/// A target that is another server, whose role may do little: one sequence there is not its own.
+#[test]
+fn settled_in_helper_mode() {
+    let managed = Managed::start();
+    let pair = Pair::start();
+    pair.source.app(KINDS);
+    managed.own(KINDS);
+    managed.sql(
+        "moved",
+        "alter sequence placed owner to postgres; alter sequence never owner to postgres; \
+         grant select on never to moved",
+    );
+    pair.stream(&format!("target => '{}'", managed.uri()));
+    no_worker(&pair);
+    pair.source.app(USE);
+    let done = settle(&pair);
+    for name in ["placed", "never"] {
+        let line = &done[&format!("public.{name}")];
+        assert_eq!(line[4], "42501", "{name}: {line:?}");
+        let grant = format!("GRANT SELECT, UPDATE ON SEQUENCE \"public\".\"{name}\" TO \"moved\"");
+        assert!(line[5].contains(&grant), "{line:?}");
+        assert_eq!(line[1], if name == "never" { "1" } else { "" }, "{line:?}");
+    }
+    let mut source = of_source(&pair);
+    let mut target = positions(|sql| managed.rows("moved", sql));
+    assert_eq!(target.remove("placed").as_deref(), Some("1 false"));
+    source.remove("placed");
+    assert_eq!(target, source);
 }
 
 #[test]

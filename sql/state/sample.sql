@@ -1,12 +1,15 @@
--- Notes what has just been measured. On our own server.
--- $1 subscription's id.
--- The part of a chunk that is copied is estimated as in repl_status.
+-- Notes what has just been measured, before it is published. On our own server.
+-- $1 subscription's id, $2 the largest lag since the last sample (microseconds, null: unknown), $3 backlog (null: as last
+-- counted), $4 rows replayed per second.
+-- After a silence the lag is what it had become by now. The part of a chunk that is copied is estimated as in repl_status.
 insert into decamp.sample (subscription, lag, backlog, apply_rate, bytes_copied, silence)
 select s.name,
        case when s.state = 'streaming'
-            then greatest(extract(epoch from pg_catalog.clock_timestamp() - s.complete_at), 0) end,
-       s.backlog,
-       s.apply_rate,
+            then greatest($2::int8 / 1000000.0,
+                          case when $2 is null or s.complete_at < pg_catalog.clock_timestamp() - interval '20 seconds'
+                               then extract(epoch from pg_catalog.clock_timestamp() - s.complete_at) end, 0) end,
+       coalesce($3::int8, s.backlog),
+       $4::float8,
        case when s.state = 'copying' then (
            select coalesce(sum(t.bytes * case
                       when t.state = 'done' then 1

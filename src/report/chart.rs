@@ -62,6 +62,14 @@ impl Chart<'_> {
                 (end - x).max(1.0),
                 bottom - TOP
             );
+            if end - x > 90.0 {
+                let _ = write!(
+                    svg,
+                    "<text class=\"time\" x=\"{:.1}\" y=\"{:.1}\">not measured</text>",
+                    f64::midpoint(x, end),
+                    f64::midpoint(TOP, bottom)
+                );
+            }
         }
         for mark in &marks {
             let y = down(mark.at);
@@ -180,7 +188,7 @@ mod tests {
         assert_eq!(whole.matches("class=\"line\"").count(), 1);
         let broken = chart(&points, &[(10.0, 60.0)]).draw().expect("two and two");
         assert_eq!(broken.matches("class=\"line\"").count(), 2);
-        assert_eq!(broken.matches("not measured").count(), 1);
+        assert_eq!(broken.matches("<title>not measured").count(), 1);
     }
 
     #[test]

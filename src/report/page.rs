@@ -85,7 +85,7 @@ pub fn render(facts: &Facts) -> String {
             })
             .collect(),
         replay: replay(facts, &gaps, end),
-        copy: copy(facts, &gaps),
+        copy: copy(facts, &phases, &gaps),
         copied: copied(&facts.copied),
         copied_left_out: facts.copied.len().saturating_sub(TABLES + 1),
         switchover: lines(facts, |subject| {
@@ -216,29 +216,42 @@ fn replay(facts: &Facts, gaps: &[(f64, f64)], end: f64) -> Vec<Figure> {
         .collect()
 }
 
-fn copy(facts: &Facts, gaps: &[(f64, f64)]) -> Vec<Figure> {
-    let copying: Vec<(f64, f64)> = facts
-        .samples
-        .iter()
-        .filter_map(|s| Some((s.at, s.bytes_copied?)))
-        .collect();
-    let (Some(first), Some(last)) = (copying.first(), copying.last()) else {
+fn copy(facts: &Facts, phases: &[Phase], gaps: &[(f64, f64)]) -> Vec<Figure> {
+    let mut copies = phases.iter().filter(|p| p.state == "copying");
+    let (Some(first), last) = (copies.clone().next(), copies.next_back()) else {
         return Vec::new();
     };
-    let point = |(at, value): (f64, f64)| Point {
-        at,
-        value: Some(value),
-    };
-    let done: Vec<Point> = copying.iter().copied().map(point).collect();
-    let rates: Vec<Point> = copying
-        .windows(2)
-        .map(|pair| {
-            let rate = (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0).max(0.001);
-            // a table that is begun anew takes away what it had
-            point((pair[1].0, rate.max(0.0)))
+    let range = (first.from, last.unwrap_or(first).to);
+    let samples: Vec<&Sample> = facts
+        .samples
+        .iter()
+        .filter(|s| (range.0..=range.1).contains(&s.at))
+        .collect();
+    let mut done: Vec<Point> = samples
+        .iter()
+        .map(|s| Point {
+            at: s.at,
+            value: s.bytes_copied,
         })
         .collect();
-    let range = (first.0, last.0);
+    let is_over = phases.last().is_some_and(|p| p.to > range.1);
+    if let Some(total) = facts
+        .copied
+        .last()
+        .filter(|total| total.complete && is_over)
+    {
+        done.push(Point {
+            at: range.1,
+            value: Some(total.bytes),
+        });
+    }
+    let rates: Vec<Point> = samples
+        .windows(2)
+        .map(|pair| Point {
+            at: pair[1].at,
+            value: rate(pair[0], pair[1]),
+        })
+        .collect();
     vec![
         figure(
             "Copied",
@@ -257,6 +270,12 @@ fn copy(facts: &Facts, gaps: &[(f64, f64)]) -> Vec<Figure> {
             range,
         ),
     ]
+}
+
+/// A table that is begun anew takes away what it had.
+fn rate(one: &Sample, next: &Sample) -> Option<f64> {
+    let bytes = next.bytes_copied? - one.bytes_copied?;
+    (next.silence.is_none() && next.at > one.at).then(|| (bytes / (next.at - one.at)).max(0.0))
 }
 
 fn figure(
@@ -291,7 +310,7 @@ fn figure(
                 unit.told(last.1)
             )
         }
-        _ => "Nothing was measured yet.".to_owned(),
+        _ => "Nothing was measured.".to_owned(),
     };
     Figure {
         title,

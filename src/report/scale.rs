@@ -42,11 +42,11 @@ impl Unit {
         const GIGA: f64 = 1024.0 * 1024.0 * 1024.0;
         match self {
             Self::Seconds => of(&[
-                ("d", 172_800.0 / 2.0),
-                ("h", 3600.0),
-                ("min", 60.0),
-                ("s", 1.0),
-                ("ms", 0.001),
+                ("days", 86_400.0),
+                ("hours", 3600.0),
+                ("minutes", 60.0),
+                ("seconds", 1.0),
+                ("milliseconds", 0.001),
             ]),
             Self::Bytes => of(&[
                 ("TB", GIGA * 1024.0),
@@ -77,6 +77,7 @@ impl Unit {
 
 /// Marks from zero to at least `most`, at 1, 2 or 5 times a power of ten; the unit they are in.
 pub fn values(most: f64, unit: Unit) -> (Vec<Mark>, &'static str) {
+    let most = if most > 0.0 { most } else { 1.0 };
     let (name, one) = unit.scaled(most);
     let most = (most / one).max(1e-9);
     let power = 10f64.powf((most / 4.0).log10().floor());
@@ -159,12 +160,14 @@ mod tests {
 
     #[test]
     fn values_are_round() {
-        assert_eq!(labels(0.4, Unit::Seconds), "0 100 200 300 400 ms");
-        assert_eq!(labels(7.3, Unit::Seconds), "0 2 4 6 8 s");
-        assert_eq!(labels(150.0, Unit::Seconds), "0 1 2 3 min");
+        assert_eq!(labels(0.4, Unit::Seconds), "0 100 200 300 400 milliseconds");
+        assert_eq!(labels(7.3, Unit::Seconds), "0 2 4 6 8 seconds");
+        assert_eq!(labels(150.0, Unit::Seconds), "0 1 2 3 minutes");
         assert_eq!(labels(3.0, Unit::Deltas), "0 1 2 3 deltas");
         assert_eq!(labels(1.0, Unit::Deltas), "0 1 deltas");
         assert_eq!(labels(0.0, Unit::Deltas), "0 1 deltas");
+        assert_eq!(labels(0.0, Unit::RowsPerSecond), "0.0 0.5 1.0 rows/s");
+        assert_eq!(labels(0.0, Unit::Seconds), "0.0 0.5 1.0 seconds");
         assert_eq!(
             labels(1_300_000.0, Unit::RowsPerSecond),
             "0.0 0.5 1.0 1.5 million rows/s"

@@ -231,8 +231,11 @@ impl<'a> Cycle<'a> {
         let id = self.id();
         let reading = memory.meter.read();
         xact::run(|| {
+            let name = &self.session.subscription.name;
+            memory
+                .recorder
+                .record(id, name, &reading, &mut memory.meter);
             subscription::publish(id, &reading);
-            memory.recorder.record(id, &self.session.subscription.name);
             Ok(())
         })?;
         Ok(())

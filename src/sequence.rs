@@ -19,5 +19,4 @@ mod settling;
 pub use following::Sequences;
 pub use forwarding::{Forwarded, Horizon, forward};
 pub use listing::listed;
-#[allow(unused_imports, reason = "for the switchover")]
 pub use settling::{Settled, settle};

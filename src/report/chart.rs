@@ -54,7 +54,8 @@ impl Chart<'_> {
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\"><text class=\"unit\" x=\"{LEFT}\" y=\"12\">{unit}</text>",
             self.title
         );
-        for (from, to) in self.gaps {
+        let within = |gap: &&(f64, f64)| gap.1 > self.from && gap.0 < self.to;
+        for (from, to) in self.gaps.iter().filter(within) {
             let (x, end) = (self.x(*from), self.x(*to));
             let _ = write!(
                 svg,
@@ -189,6 +190,15 @@ mod tests {
         let broken = chart(&points, &[(10.0, 60.0)]).draw().expect("two and two");
         assert_eq!(broken.matches("class=\"line\"").count(), 2);
         assert_eq!(broken.matches("<title>not measured").count(), 1);
+    }
+
+    #[test]
+    fn gaps_elsewhere_are_not_drawn() {
+        let points = points(&[(0.0, 1.0), (10.0, 2.0)]);
+        let svg = chart(&points, &[(200.0, 300.0)])
+            .draw()
+            .expect("two points");
+        assert!(!svg.contains("not measured"), "{svg}");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn replay(facts: &Facts, gaps: &[(f64, f64)], end: f64) -> Vec<Figure> {
     let kinds: [(&'static str, &'static str, Unit, Value); 3] = [
         (
             "Lag",
-            "How long ago the target was equal to the source. Measured while streaming.",
+            "How long ago the target was equal to the source, the largest between two samples. Measured while streaming.",
             Unit::Seconds,
             |s| s.lag,
         ),
@@ -295,9 +295,9 @@ fn figure(
         to,
     };
     let svg = chart.draw();
-    let known = points.iter().filter_map(|p| Some((p.at, p.value?)));
+    let mut known = points.iter().filter_map(|p| Some((p.at, p.value?)));
     let most = known.clone().max_by(|a, b| a.1.total_cmp(&b.1));
-    let caption = match (&svg, most, known.last()) {
+    let caption = match (&svg, most, known.next_back()) {
         (Some(_), Some(most), Some(last)) => format!(
             "Largest: {} at {}. Last: {}.",
             unit.told(most.1),

@@ -13,6 +13,8 @@ revoke all on function repl_forward_sequences(text, interval, interval) from pub
 revoke all on function repl_settle_sequences(text) from public;
 revoke all on function repl_report(text) from public;
 grant execute on function repl_report(text) to pg_monitor;
+alter function repl_report(text) set timezone = 'UTC';
+alter function repl_report(text) set intervalstyle = 'postgres';
 revoke all on function decamp.note_phase() from public;
 revoke all on function decamp.copy_report(text) from public;
 

@@ -92,13 +92,32 @@ fn report_of_a_whole_migration() {
     // what others add: going over, and a view of verifications
     pair.query("SELECT count(*) FROM repl_settle_sequences('heroku')");
     pair.sql(
-        "create view repl_verifications as select 'heroku' as subscription, '<b>' as \"table\", 12 as rows, \
-         null::text as difference union all select 'other', 'not this', 1, null",
+        "create view repl_verifications as \
+         select 'heroku' as subscription, 1 as verification, 'count' as mode, 'earlier' as \"table\", true as equal, \
+                0 as differing, now() as started_at \
+         union all select 'heroku', 2, 'count', 'good', true, 0, null \
+         union all select 'heroku', 2, 'count', '<b>', false, 3, null \
+         union all select 'heroku', 3, 'count', 'before', true, 0, now() - interval '1 day' \
+         union all select 'other', 9, 'count', 'not this', true, 0, now()",
     );
     let steps = texts(&pair, "//section[h2='Going over']//tbody/tr/td[2]/text()");
     assert_eq!(steps, ["sequences"]);
     let verified = texts(&pair, "//section[h2='Verification']//td/text()");
-    assert_eq!(verified, ["heroku", "&lt;b&gt;", "12"]);
+    assert_eq!(
+        verified,
+        [
+            "2",
+            "count",
+            "&lt;b&gt;",
+            "no",
+            "3",
+            "2",
+            "count",
+            "good",
+            "yes",
+            "0"
+        ]
+    );
     pair.sql("drop view repl_verifications");
 
     // and it is still there when the subscription is not

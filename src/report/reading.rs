@@ -1,5 +1,6 @@
 //! What the page is made of, read in one snapshot. Texts come out without what XML cannot hold; escaping is the template's.
 
+use super::verification::{self, Verification};
 use super::words::clean;
 use crate::failure::Failure;
 use crate::pg::spi;
@@ -22,7 +23,7 @@ pub struct Facts {
     pub samples: Vec<Sample>,
     pub copied: Vec<Copied>,
     pub stopped_tables: Vec<StoppedTable>,
-    pub verification: Option<Lines>,
+    pub verification: Option<Verification>,
     pub events: Vec<Event>,
     /// more than are shown
     pub events_left_out: i64,
@@ -77,12 +78,6 @@ pub struct Event {
     pub detail: Option<String>,
 }
 
-/// Rows of a view whose columns are not known here.
-pub struct Lines {
-    pub columns: Vec<String>,
-    pub rows: Vec<Vec<String>>,
-}
-
 /// Errors: 42704.
 pub fn read(name: &str) -> Result<Facts, Failure> {
     let rows = spi::read(include_str!("../../sql/report/subject.sql"), &[Some(name)]);
@@ -112,7 +107,7 @@ pub fn read(name: &str) -> Result<Facts, Failure> {
         } else {
             Vec::new()
         },
-        verification: verification(name),
+        verification: verification::read(name, number(subject, "started_at")),
         events: events(name, since),
         events_left_out: spi::read(
             include_str!("../../sql/report/events_left_out.sql"),
@@ -223,43 +218,6 @@ fn stopped_tables(name: &str) -> Vec<StoppedTable> {
         hint: opt_text(row, "hint"),
     })
     .collect()
-}
-
-/// Whatever the view tells, once there is one.
-fn verification(name: &str) -> Option<Lines> {
-    let columns: Vec<String> = spi::read(
-        "select a.attname::text as name from pg_catalog.pg_attribute a \
-         where a.attrelid = pg_catalog.to_regclass('repl_verifications') and a.attnum > 0 and not a.attisdropped \
-         order by a.attnum",
-        &[],
-    )
-    .iter()
-    .map(|row| row.string("name"))
-    .collect();
-    if !columns.iter().any(|name| name == "subscription") {
-        return None;
-    }
-    let rows: Vec<Vec<String>> = spi::read(
-        "select pg_catalog.row_to_json(v)::text as line from repl_verifications v where v.subscription = $1 limit 200",
-        &[Some(name)],
-    )
-    .iter()
-    .map(|row| cells(row.text("line"), &columns))
-    .collect();
-    (!rows.is_empty()).then(|| Lines {
-        columns: columns.iter().map(|name| clean(name)).collect(),
-        rows,
-    })
-}
-
-fn cells(line: &str, columns: &[String]) -> Vec<String> {
-    let line: serde_json::Value = serde_json::from_str(line).expect("row_to_json makes an object");
-    let cell = |name: &String| match &line[name.as_str()] {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => clean(text),
-        other => clean(&other.to_string()),
-    };
-    columns.iter().map(cell).collect()
 }
 
 fn events(name: &str, since: &str) -> Vec<Event> {

@@ -6,8 +6,9 @@ compile_error!(
     "pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it"
 );
 
-// what people call
+// what people call and read
 mod api;
+mod report;
 // what runs in the background
 mod worker;
 
@@ -25,8 +26,9 @@ mod sequence;
 mod applied;
 mod event;
 mod history;
+mod offered;
 mod relation;
-mod report;
+mod skipped;
 mod subscription;
 mod task;
 
@@ -39,6 +41,7 @@ mod table;
 
 // what everything else stands on
 mod failure;
+mod flush;
 mod libpq;
 mod meter;
 mod pg;

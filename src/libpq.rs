@@ -4,6 +4,7 @@
 mod connection;
 mod conninfo;
 mod copy;
+mod discretion;
 mod probe;
 mod raw;
 mod session;
@@ -11,4 +12,4 @@ mod session;
 pub use connection::Connection;
 pub use conninfo::Conninfo;
 pub use copy::{Flow, pump};
-pub use session::{Role, TARGETS_LOCK_TIMEOUT};
+pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};

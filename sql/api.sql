@@ -13,6 +13,14 @@ revoke all on function repl_skip(text, text, jsonb) from public;
 revoke all on function repl_unskip(text, text, jsonb) from public;
 revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
+revoke all on function repl_forward_sequences(text, interval, interval) from public;
+revoke all on function repl_settle_sequences(text) from public;
+revoke all on function repl_report(text) from public;
+grant execute on function repl_report(text) to pg_monitor;
+alter function repl_report(text) set timezone = 'UTC';
+alter function repl_report(text) set intervalstyle = 'postgres';
+revoke all on function decamp.note_phase() from public;
+revoke all on function decamp.copy_report(text) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
     'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
@@ -70,3 +78,16 @@ comment on function repl_unskip(text, text, jsonb) is
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';
+comment on function repl_forward_sequences(text, interval, interval) is
+    'For going over without stopping the writers: looks at every sequence of the source twice, sample apart, and sets the'
+    ' target''s to where it will be after skip, at least 1000 values on (half of what is left, near its end), past the values'
+    ' its column has, never backwards. Every writer must have left the source within skip. Takes no value from a sequence.'
+    ' Returns sequence, source_value, rate (change of the value per second), target_before, target_after, problem, sqlstate'
+    ' (01000: only to be known), hint. Errors: 55000 before the subscription has begun to copy.';
+comment on function repl_settle_sequences(text) is
+    'To be called when nobody writes on the source any more: sets every sequence of the target to where the source''s is, past'
+    ' the values its column has, never backwards; one that cycles exactly. Returns sequence, source_value, target_before,'
+    ' target_after, problem, sqlstate (01000: only to be known), hint. Errors: 55000 before the subscription has begun to copy.';
+comment on function repl_report(text) is
+    'One self-contained HTML page about a subscription, also one that repl_stop has ended: states over time, lag, backlog, what the'
+    ' copy took, verification, events. Times are UTC. psql -XAtc "SELECT repl_report(''heroku'')" > report.html. Errors: 42704.';

@@ -369,6 +369,20 @@ comment on column repl_copy_report.total_time is 'from the first chunk until not
 comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
 comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
 
+create function decamp.copy_report(subscription text) returns json
+    language sql stable
+as $$
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+               'table', c."table", 'bytes', c.bytes, 'rows', c.rows, 'chunks', c.chunks,
+               'copy_seconds', extract(epoch from c.copy_time), 'indexes', c.indexes,
+               'index_seconds', extract(epoch from c.index_time), 'total_seconds', extract(epoch from c.total_time),
+               'complete', c.complete)), '[]')
+    from @extschema@.repl_copy_report c
+    where c.subscription = $1
+$$;
+
+comment on function decamp.copy_report(text) is 'the lines of repl_copy_report, in their order; times in seconds';
+
 create view repl_skipped as
 select k.subscription, k.schema, k.name as "table", k.key, k.role, k.at, k.ended_at, k.ended_by
 from decamp.skipped k;

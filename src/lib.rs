@@ -6,8 +6,9 @@ compile_error!(
     "pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it"
 );
 
-// what people call
+// what people call and read
 mod api;
+mod report;
 // what runs in the background
 mod worker;
 
@@ -25,6 +26,7 @@ mod sequence;
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod history;
 mod offered;
 mod relation;
 mod skipped;

@@ -72,6 +72,8 @@ mod partitions;
 mod random_kills;
 #[path = "031_refusals.rs"]
 mod refusals;
+#[path = "194_report.rs"]
+mod report;
 #[path = "110_restarts.rs"]
 mod restarts;
 #[path = "152_resync.rs"]
@@ -84,6 +86,8 @@ mod rewrites;
 mod security;
 #[path = "170_segments.rs"]
 mod segments;
+#[path = "193_sequences.rs"]
+mod sequences;
 #[path = "176_skip.rs"]
 mod skip;
 #[path = "040_status.rs"]

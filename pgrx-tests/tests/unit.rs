@@ -26,6 +26,13 @@ mod output;
 mod pattern;
 #[path = "../../src/quote.rs"]
 mod quote;
+#[path = "../../src/report"]
+mod report {
+    mod chart;
+    mod scale;
+    mod timeline;
+    mod words;
+}
 #[path = "../../src/retry.rs"]
 mod retry;
 #[path = "../../src/import/script.rs"]
@@ -34,6 +41,11 @@ mod script;
 mod selection;
 #[path = "../../src/import/statement.rs"]
 mod statement;
+#[path = "../../src/sequence"]
+mod sequence {
+    mod forecast;
+    mod position;
+}
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/template.rs"]

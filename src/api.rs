@@ -9,4 +9,5 @@ mod pause;
 mod resync;
 mod start;
 mod stop;
+mod verify;
 mod wait;

@@ -1,0 +1,290 @@
+//! What is asked of one side about one table. Pure.
+//!
+//! Ranges are of the key, in the order of that server: `(low, high]`, both ends from the source. Where the two servers
+//! sort text differently, a row may be in one range here and in another there; then both ranges differ and are looked into,
+//! key by key, where it turns out to be the same. Whatever the order, each row is in at least one range: none is overlooked.
+//!
+//! A table without a key is one range, its rows' digests are its keys, and how often one is there is compared.
+
+use super::image::{self, Versions};
+use crate::quote::ident;
+use crate::table::Table;
+
+/// A key's values, as text.
+pub type Key = Vec<String>;
+
+/// A piece of a table. `None`: from the beginning, to the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    pub low: Option<Key>,
+    pub high: Option<Key>,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// only which rows there are
+    Presence,
+    /// and all of their content
+    Content,
+}
+
+/// When a snapshot was taken: transactions from this one on it cannot see.
+const MOMENT: &str = "txid_snapshot_xmax(txid_current_snapshot())";
+
+/// One table on one side.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    from: String,
+    /// expression, type to cast its text to, and equality operator
+    keys: Vec<(String, String, String)>,
+    /// how many of them ranges are cut by
+    ordered: usize,
+    /// a row as text
+    image: String,
+    /// both servers' text is in one encoding
+    same_encoding: bool,
+}
+
+impl Shape {
+    /// `key`: of the source, by name; the columns are those of `table`, and of `other` too.
+    pub fn new(
+        table: &Table,
+        other: &Table,
+        key: &[String],
+        depth: Depth,
+        versions: Versions,
+        same_encoding: bool,
+    ) -> Self {
+        let keys: Vec<(String, String, String)> = key
+            .iter()
+            .map(|name| {
+                let kind = table.column(name).map_or("text", |c| c.base_type.as_str());
+                let own = table.key.iter().chain(&other.key).find(|k| k.name == *name);
+                let equality = own.map_or("operator(pg_catalog.=)", |k| k.equality.as_str());
+                let column = format!("t.{}", ident(name));
+                (column, kind.to_owned(), equality.to_owned())
+            })
+            .collect();
+        // operators of other schemas are not found by row comparison
+        let ordered = keys
+            .iter()
+            .take_while(|(_, _, equality)| equality == "operator(pg_catalog.=)")
+            .count();
+        let image = match depth {
+            Depth::Presence if !keys.is_empty() => "''".to_owned(),
+            // without a key what a row is, is all that tells it from another
+            _ => image::of(&image::common(table, other), versions),
+        };
+        Self {
+            from: format!("{} t", table.only()),
+            keys,
+            ordered,
+            image,
+            same_encoding,
+        }
+    }
+
+    pub fn has_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// There is an order to cut ranges by.
+    pub fn is_cut(&self) -> bool {
+        self.ordered > 0
+    }
+
+    /// How many columns of the key ranges are cut by.
+    pub fn ordered(&self) -> usize {
+        self.ordered
+    }
+
+    /// How many columns k1, k2 ... a key is read as.
+    pub fn width(&self) -> usize {
+        self.keys.len().max(1)
+    }
+
+    /// md5 of a text.
+    fn digest(&self, text: &str) -> String {
+        if self.same_encoding {
+            format!("md5({text})")
+        } else {
+            format!("md5(convert_to({text}, 'UTF8'))")
+        }
+    }
+
+    fn list(&self, of: impl Fn(&(String, String, String)) -> String) -> String {
+        let items: Vec<String> = self.keys[..self.ordered].iter().map(of).collect();
+        items.join(", ")
+    }
+
+    /// Parameters are the ends, low first.
+    fn condition(&self, range: &Range) -> String {
+        let mut next = 0;
+        let mut side = |operator: &str| {
+            let values: Vec<String> = self.keys[..self.ordered]
+                .iter()
+                .map(|(_, kind, _)| {
+                    next += 1;
+                    format!("${next}::text::{kind}")
+                })
+                .collect();
+            format!(
+                "({}) {operator} ({})",
+                self.list(|k| k.0.clone()),
+                values.join(", ")
+            )
+        };
+        let mut parts = Vec::new();
+        if range.low.is_some() {
+            parts.push(side(">"));
+        }
+        if range.high.is_some() {
+            parts.push(side("<="));
+        }
+        if parts.is_empty() {
+            "true".into()
+        } else {
+            parts.join(" and ")
+        }
+    }
+
+    /// Where the range of `rows` rows after `low` ends, if there is anything behind it. Columns k1, k2 ...
+    pub fn boundary(&self, low: Option<&Key>, rows: u64) -> String {
+        let range = Range {
+            low: low.cloned(),
+            high: None,
+        };
+        let ends: Vec<String> = (1..=self.ordered)
+            .zip(&self.keys)
+            .map(|(at, (column, _, _))| format!("{column}::text as k{at}"))
+            .collect();
+        format!(
+            "select {} from {} where {} order by {} offset {} limit 1",
+            ends.join(", "),
+            self.from,
+            self.condition(&range),
+            self.list(|k| k.0.clone()),
+            rows - 1
+        )
+    }
+
+    /// Count, sum and bytes of a range, and when.
+    pub fn total(&self, range: &Range) -> String {
+        format!(
+            "select count(*) as rows, coalesce(sum({}), 0)::text as sum, coalesce(sum(octet_length(r)), 0)::int8 as bytes, \
+             {MOMENT} as moment from (select {} as r from {} where {} offset 0) i",
+            number(&self.digest("r")),
+            self.image,
+            self.from,
+            self.condition(range)
+        )
+    }
+
+    /// The digests by which a row is put into a bucket, and compared, of rows `r` with key `k`.
+    fn image_and_key(&self, range: &Range) -> String {
+        format!(
+            "select {} as k, {} as r{} from {} where {} offset 0",
+            if self.has_key() {
+                self.digest(&self.key_text())
+            } else {
+                self.digest(&self.image)
+            },
+            if self.has_key() {
+                self.digest(&self.image)
+            } else {
+                "''::text".into()
+            },
+            self.key_columns(),
+            self.from,
+            self.condition(range)
+        )
+    }
+
+    fn key_text(&self) -> String {
+        let texts: Vec<String> = self.keys.iter().map(|k| format!("{}::text", k.0)).collect();
+        format!("row({})::text", texts.join(", "))
+    }
+
+    fn key_columns(&self) -> String {
+        (1..)
+            .zip(&self.keys)
+            .map(|(at, (column, _, _))| format!(", {column}::text as k{at}"))
+            .collect()
+    }
+
+    /// The same by bucket of the key.
+    pub fn buckets(&self, range: &Range) -> String {
+        let summed = if self.has_key() { "k || r" } else { "k" };
+        format!(
+            "select substr(k, 1, 2) as bucket, count(*) as rows, sum({})::text as sum from ({}) i group by 1",
+            number(&format!("md5({summed})")),
+            self.image_and_key(range)
+        )
+    }
+
+    /// Keys k1, k2 ... and hashes of the rows of some buckets, at most so many. The buckets are the last parameter.
+    pub fn keys(&self, range: &Range, most: usize) -> String {
+        let ends = usize::from(range.low.is_some()) + usize::from(range.high.is_some());
+        let buckets = ends * self.ordered + 1;
+        let inner = self.image_and_key(range);
+        if self.has_key() {
+            let names: Vec<String> = (1..=self.keys.len()).map(|at| format!("k{at}")).collect();
+            format!(
+                "select {}, r as hash from ({inner}) i where substr(k, 1, 2) = any (${buckets}::text[]) limit {most}",
+                names.join(", ")
+            )
+        } else {
+            format!(
+                "select k as k1, count(*)::text as hash from ({inner}) i where substr(k, 1, 2) = any (${buckets}::text[]) \
+                 group by k limit {most}"
+            )
+        }
+    }
+
+    /// Hash and version of the rows with these keys, whether they are present, and the moment. One array parameter for
+    /// each column of the key; column n is the place in them. Without a key: how often rows with these digests are there.
+    pub fn named(&self) -> String {
+        if !self.has_key() {
+            return format!(
+                "select v.n, c.hash, c.hash as version, c.k is not null as present, {MOMENT} as moment from unnest($1::text[]) with ordinality v(k1, n) \
+                 left join (select {0} as k, count(*)::text as hash from {1} where {0} = any ($1::text[]) group by 1) c \
+                 on c.k = v.k1",
+                self.digest(&self.image),
+                self.from
+            );
+        }
+        let count = self.keys.len();
+        let arrays: Vec<String> = (1..=count).map(|at| format!("${at}::text[]")).collect();
+        let names: Vec<String> = (1..=count).map(|at| format!("k{at}")).collect();
+        let matches: Vec<String> = (1..)
+            .zip(&self.keys)
+            .map(|(at, (column, kind, equality))| format!("{column} {equality} v.k{at}::{kind}"))
+            .collect();
+        format!(
+            "select v.n, {} as hash, concat(t.tableoid, ' ', t.xmin, ' ', t.ctid) as version, t.tableoid is not null as present, \
+             {MOMENT} as moment from unnest({}) with ordinality v({}, n) left join {} on {}",
+            self.digest(&self.image),
+            arrays.join(", "),
+            names.join(", "),
+            self.from,
+            matches.join(" and ")
+        )
+    }
+}
+
+/// The present moment, in transaction ids.
+pub const MOMENT_NOW: &str = "select txid_snapshot_xmax(txid_current_snapshot()) as moment";
+
+/// A digest's first half as a number that can be added up.
+fn number(digest: &str) -> String {
+    format!("('x' || substr({digest}, 1, 16))::bit(64)::int8")
+}
+
+impl Range {
+    /// The values to bind.
+    pub fn ends(&self) -> Vec<Option<&str>> {
+        let ends = self.low.iter().chain(&self.high);
+        ends.flatten().map(|value| Some(value.as_str())).collect()
+    }
+}

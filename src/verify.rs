@@ -239,7 +239,7 @@ fn note_unbuilt(outcome: &mut Outcome, subscription: &Subscription, relation: &R
 
 /// Verifies, and delivers anew what differs, until it does not.
 fn repair(sides: &mut Sides, followed: &Followed, depth: Depth) -> Result<Outcome, Failure> {
-    const ROUNDS: usize = 2;
+    const ROUNDS: usize = 5;
     let mut delivered = 0;
     let mut rounds = 0;
     loop {
@@ -255,7 +255,11 @@ fn repair(sides: &mut Sides, followed: &Followed, depth: Depth) -> Result<Outcom
             }
             return Ok(outcome);
         }
-        let keys: Vec<_> = outcome.differing.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = outcome
+            .differing
+            .iter()
+            .map(|(key, _)| key.clone())
+            .collect();
         let moment = mend::deliver(sides, followed.source, &keys)?;
         delivered += keys.len();
         rounds += 1;

@@ -86,6 +86,10 @@ mod stopped_tables;
 mod swaps;
 #[path = "070_topology.rs"]
 mod topology;
+#[path = "180_verify.rs"]
+mod verify;
+#[path = "181_verify_kinds.rs"]
+mod verify_kinds;
 #[path = "080_versions.rs"]
 mod versions;
 #[path = "100_workers.rs"]

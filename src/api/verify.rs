@@ -79,8 +79,11 @@ fn parse_mode(text: &str) -> Result<Mode, Failure> {
         .into_iter()
         .find(|mode| mode.as_str() == text)
         .ok_or_else(|| {
-            Failure::new("22023", format!("unknown mode {text:?} in argument \"mode\""))
-                .hint("It is one of 'checksum', 'count', 'schema'.")
+            Failure::new(
+                "22023",
+                format!("unknown mode {text:?} in argument \"mode\""),
+            )
+            .hint("It is one of 'checksum', 'count', 'schema'.")
         })
 }
 

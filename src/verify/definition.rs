@@ -104,7 +104,10 @@ impl Definitions {
         all.iter()
             .filter_map(|d| {
                 let text = d.text.as_deref().filter(|_| self.same_major);
-                Some((name(d)?, format!("{} {}", d.definition, text.unwrap_or_default())))
+                Some((
+                    name(d)?,
+                    format!("{} {}", d.definition, text.unwrap_or_default()),
+                ))
             })
             .collect()
     }
@@ -132,7 +135,9 @@ fn differences(
             Some(_) => {}
         }
     }
-    let extra = target.keys().filter(|name| both && !source.contains_key(*name));
+    let extra = target
+        .keys()
+        .filter(|name| both && !source.contains_key(*name));
     found.extend(extra.map(|name| format!("{name} is only on the target")));
     found
 }
@@ -141,7 +146,13 @@ fn differences(
 mod tests {
     use super::*;
 
-    fn part(kind: &str, name: &str, part: &str, definition: &str, text: Option<&str>) -> Definition {
+    fn part(
+        kind: &str,
+        name: &str,
+        part: &str,
+        definition: &str,
+        text: Option<&str>,
+    ) -> Definition {
         Definition {
             kind: kind.into(),
             schema: "public".into(),
@@ -193,8 +204,14 @@ mod tests {
         };
         let outcome = definitions.kind("view", |_| true);
         assert_eq!(outcome.equal, Some(true));
-        assert_eq!(outcome.told().as_deref(), Some("only on the target: public.own"));
+        assert_eq!(
+            outcome.told().as_deref(),
+            Some("only on the target: public.own")
+        );
         definitions.same_major = true;
-        assert_eq!(definitions.kind("view", |_| true).parts, ["public.v is different"]);
+        assert_eq!(
+            definitions.kind("view", |_| true).parts,
+            ["public.v is different"]
+        );
     }
 }

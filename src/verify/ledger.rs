@@ -116,7 +116,10 @@ impl Ledger {
             took: row.int("took"),
             note: row.opt("note").map(str::to_owned),
         };
-        Ok(rows.iter().map(|row| (row.string("table"), line(row))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (row.string("table"), line(row)))
+            .collect())
     }
 
     /// Work on a table begins.
@@ -165,11 +168,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn run(
-        &mut self,
-        sql: &'static str,
-        parameters: &[Option<&str>],
-    ) -> Result<Vec<Row>, Failure> {
+    fn run(&mut self, sql: &'static str, parameters: &[Option<&str>]) -> Result<Vec<Row>, Failure> {
         match &mut self.session {
             Some(session) => session.query(sql, parameters),
             None => Ok(spi::write(sql, parameters)),

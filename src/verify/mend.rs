@@ -16,7 +16,9 @@ pub fn deliver(sides: &mut Sides, table: &Table, keys: &[Key]) -> Result<i64, Fa
     if done.as_ref().is_err_and(|failure| !failure.disconnected) {
         sides.source.rollback();
     }
-    done.map_err(|failure| failure.during(format_args!("delivering rows of {} anew", table.shown())))?;
+    done.map_err(|failure| {
+        failure.during(format_args!("delivering rows of {} anew", table.shown()))
+    })?;
     super::passage::moment(&mut sides.source)
 }
 
@@ -35,11 +37,15 @@ fn insert(sides: &mut Sides, table: &Table, keys: &[Key]) -> Result<(), Failure>
         .iter()
         .zip(&names)
         .map(|(key, alias)| {
-            let kind = table.column(&key.name).map_or("text", |c| c.base_type.as_str());
+            let kind = table
+                .column(&key.name)
+                .map_or("text", |c| c.base_type.as_str());
             format!("v.{}::{kind}", ident(alias))
         })
         .collect();
-    let arrays: Vec<String> = (1..=names.len()).map(|at| format!("${at}::text[]")).collect();
+    let arrays: Vec<String> = (1..=names.len())
+        .map(|at| format!("${at}::text[]"))
+        .collect();
     let sql = format!(
         "insert into {newest} select {} from unnest({}) v({})",
         values.join(", "),

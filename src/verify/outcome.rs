@@ -70,7 +70,9 @@ impl Outcome {
         let mut notes = Vec::new();
         let count = self.differing.len() + self.parts.len();
         if count > LISTED {
-            notes.push(format!("{count} differences, the first {LISTED} are listed"));
+            notes.push(format!(
+                "{count} differences, the first {LISTED} are listed"
+            ));
         }
         notes.extend(self.notes.iter().cloned());
         (!notes.is_empty()).then(|| notes.join("; "))

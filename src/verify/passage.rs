@@ -89,8 +89,10 @@ fn has_passed(sides: &mut Sides, oid: u32, moment: i64) -> Result<bool, Failure>
             })
             .collect();
         if segments.is_empty() {
-            return Err(Failure::new("55000", "the source has no segment for its deltas")
-                .hint("SELECT * FROM repl_tables tells what is wrong with the table."));
+            return Err(
+                Failure::new("55000", "the source has no segment for its deltas")
+                    .hint("SELECT * FROM repl_tables tells what is wrong with the table."),
+            );
         }
         let sql = fill(
             include_str!("../../sql/verify/older.sql"),

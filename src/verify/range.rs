@@ -10,6 +10,8 @@ use crate::row::Row;
 
 /// Rows of a range. Each is one statement and so one snapshot on the source.
 const ROWS: u64 = 50_000;
+/// Keys of a range that are read at most; one that has grown so much on the target is another one anyway.
+const MOST_KEYS: usize = 200_000;
 /// So many keys are looked into; beyond that, the table is another one.
 pub const MOST_SUSPECTS: usize = 10_000;
 
@@ -87,13 +89,15 @@ fn end_of_range(
     if !shape.is_cut() {
         return Ok(None);
     }
-    let low_values: Vec<Option<&str>> = low.into_iter().flatten().map(|v| Some(v.as_str())).collect();
+    let low_values: Vec<Option<&str>> = low
+        .into_iter()
+        .flatten()
+        .map(|v| Some(v.as_str()))
+        .collect();
     let found = sides
         .source
         .query(&shape.boundary(low, ROWS), &low_values)?;
-    Ok(found
-        .first()
-        .map(|row| key_of(row, shape.ordered())))
+    Ok(found.first().map(|row| key_of(row, shape.ordered())))
 }
 
 fn key_of(row: &Row, columns: usize) -> Key {
@@ -138,13 +142,12 @@ pub fn look_into(sides: &mut Sides, shapes: &Shapes, range: &Range) -> Result<In
     let buckets = crate::quote::array(&unequal);
     let mut parameters = ends;
     parameters.push(Some(&buckets));
-    let most = 2 * MOST_SUSPECTS;
     let (source, target) = sides.ask(
-        &shapes.source.keys(range, most),
-        &shapes.target.keys(range, most),
+        &shapes.source.keys(range, MOST_KEYS),
+        &shapes.target.keys(range, MOST_KEYS),
         &parameters,
     )?;
-    inside.cut_short = source.len() == most || target.len() == most;
+    inside.cut_short = source.len() == MOST_KEYS || target.len() == MOST_KEYS;
     let width = shapes.source.width();
     let hashes = |rows: &[Row]| -> HashMap<Key, String> {
         rows.iter()

@@ -30,8 +30,12 @@ impl Sides {
     pub fn open(subscription: &Subscription) -> Result<Self, Failure> {
         let title = subscription.title("verify");
         let encoding = server::encoding();
-        let mut source =
-            Connection::open(&subscription.source_info()?, Role::Source, &encoding, &title)?;
+        let mut source = Connection::open(
+            &subscription.source_info()?,
+            Role::Source,
+            &encoding,
+            &title,
+        )?;
         let mut target = Connection::open(
             &subscription.target_info()?,
             Role::TargetLook,

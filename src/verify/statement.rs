@@ -8,7 +8,7 @@
 
 use super::image::{self, Versions};
 use crate::quote::ident;
-use crate::table::Table;
+use crate::table::{Column, Table};
 
 /// A key's values, as text.
 pub type Key = Vec<String>;
@@ -72,7 +72,10 @@ impl Shape {
             .take_while(|(_, _, equality)| equality == "operator(pg_catalog.=)")
             .count();
         let image = match depth {
-            Depth::Presence if !keys.is_empty() => "''".to_owned(),
+            Depth::Presence if !keys.is_empty() => {
+                let columns: Vec<&Column> = key.iter().filter_map(|k| table.column(k)).collect();
+                image::of(&columns, versions)
+            }
             // without a key what a row is, is all that tells it from another
             _ => image::of(&image::common(table, other), versions),
         };

@@ -30,9 +30,8 @@ impl Followed<'_> {
         let key = self.key();
         let columns: Vec<&Column> = key.iter().filter_map(|k| self.source.column(k)).collect();
         sides.set_digits(image::nested_digits(&columns, sides.versions))?;
-        let shape = |one, other| {
-            Shape::new(one, other, &key, depth, sides.versions, sides.same_encoding)
-        };
+        let shape =
+            |one, other| Shape::new(one, other, &key, depth, sides.versions, sides.same_encoding);
         let shapes = Shapes {
             source: shape(self.source, self.target),
             target: shape(self.target, self.source),
@@ -56,12 +55,7 @@ impl Followed<'_> {
     }
 
     /// Looks into the ranges that differ, once replay has passed the moment they were read at.
-    fn compare(
-        &self,
-        sides: &mut Sides,
-        shapes: &Shapes,
-        walk: Walk,
-    ) -> Result<Outcome, Failure> {
+    fn compare(&self, sides: &mut Sides, shapes: &Shapes, walk: Walk) -> Result<Outcome, Failure> {
         let mut outcome = Outcome {
             rows: Some(walk.rows),
             how: match (shapes.source.has_key(), walk.ranges) {
@@ -150,11 +144,17 @@ impl Followed<'_> {
 /// Why its rows cannot be expected to be on the target, if that is so.
 fn not_followed(relation: &Relation) -> Option<String> {
     match relation.state {
-        relation::State::Init | relation::State::Copying | relation::State::Copied => Some(format!(
-            "it is not copied yet (state {}); call again when repl_wait(..., 'streaming') has returned",
-            relation.state.as_str()
-        )),
-        relation::State::Errored if !relation.errored_from.is_some_and(relation::State::is_replayed) => {
+        relation::State::Init | relation::State::Copying | relation::State::Copied => {
+            Some(format!(
+                "it is not copied yet (state {}); call again when repl_wait(..., 'streaming') has returned",
+                relation.state.as_str()
+            ))
+        }
+        relation::State::Errored
+            if !relation
+                .errored_from
+                .is_some_and(relation::State::is_replayed) =>
+        {
             Some("it has stopped before it was copied; see repl_tables".into())
         }
         _ => None,

@@ -150,9 +150,11 @@ impl Look {
             Mode::Count => Depth::Presence,
             Mode::Checksum => Depth::Content,
             Mode::Schema => {
+                let question = definition::QUESTION;
+                let (source, target) = sides.ask(question, question, &[])?;
                 return Ok(Self::Schema(Definitions {
-                    source: definition::read(&mut sides.source)?,
-                    target: definition::read(&mut sides.target)?,
+                    source: definition::read(&source),
+                    target: definition::read(&target),
                     same_major: sides.versions.source / 10_000 == sides.versions.target / 10_000,
                 }));
             }

@@ -26,6 +26,8 @@ mod pattern;
 mod quote;
 #[path = "../../src/retry.rs"]
 mod retry;
+#[path = "../../src/row.rs"]
+mod row;
 #[path = "../../src/import/script.rs"]
 mod script;
 #[path = "../../src/selection.rs"]
@@ -38,3 +40,11 @@ mod table;
 mod template;
 #[path = "../../src/throttle.rs"]
 mod throttle;
+#[path = "../../src/verify"]
+mod verify {
+    mod definition;
+    mod image;
+    mod outcome;
+    mod statement;
+    mod suspect;
+}

@@ -1,11 +1,9 @@
 //! Whether the definitions of both sides are the same: tables with their columns, defaults, indexes and constraints; and,
-//! of the whole database, sequences, views, functions and extensions. Pure but for reading them.
+//! of the whole database, sequences, views, functions and extensions. Pure.
 
 use std::collections::BTreeMap;
 
 use super::outcome::Outcome;
-use crate::failure::Failure;
-use crate::libpq::Connection;
 use crate::row::Row;
 use crate::table::shown;
 
@@ -28,9 +26,11 @@ pub struct Definition {
     text: Option<String>,
 }
 
-/// All definitions of one side.
-pub fn read(connection: &mut Connection) -> Result<Vec<Definition>, Failure> {
-    let rows = connection.query(include_str!("../../sql/verify/definitions.sql"), &[])?;
+/// Asks one side for them.
+pub const QUESTION: &str = include_str!("../../sql/verify/definitions.sql");
+
+/// The answer.
+pub fn read(rows: &[Row]) -> Vec<Definition> {
     let definition = |row: &Row| Definition {
         kind: row.string("kind"),
         schema: row.string("schema"),
@@ -39,7 +39,7 @@ pub fn read(connection: &mut Connection) -> Result<Vec<Definition>, Failure> {
         definition: row.string("definition"),
         text: row.opt("text").map(str::to_owned),
     };
-    Ok(rows.iter().map(definition).collect())
+    rows.iter().map(definition).collect()
 }
 
 /// Definitions of both sides.

@@ -2,12 +2,30 @@
 
 use serde_json::{Map, Value, json};
 
-use super::range::Rows;
 use super::statement::Key;
 use super::suspect::Difference;
 
 /// So many differing keys are listed.
 const LISTED: usize = 20;
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rows {
+    pub source: i64,
+    pub target: i64,
+}
+
+impl Rows {
+    pub fn add(&mut self, other: Rows) {
+        self.source += other.source;
+        self.target += other.target;
+    }
+
+    pub fn replace(&mut self, old: Rows, new: Rows) {
+        self.source += new.source - old.source;
+        self.target += new.target - old.target;
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {

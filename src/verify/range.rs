@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::outcome::Rows;
 use super::sides::Sides;
 use super::statement::{Key, Range, Shape};
 use super::suspect::Suspect;
@@ -19,25 +20,6 @@ pub const MOST_SUSPECTS: usize = 10_000;
 pub struct Shapes {
     pub source: Shape,
     pub target: Shape,
-}
-
-/// What a range has.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rows {
-    pub source: i64,
-    pub target: i64,
-}
-
-impl Rows {
-    pub fn add(&mut self, other: Rows) {
-        self.source += other.source;
-        self.target += other.target;
-    }
-
-    pub fn replace(&mut self, old: Rows, new: Rows) {
-        self.source += new.source - old.source;
-        self.target += new.target - old.target;
-    }
 }
 
 /// A walk over a table.
@@ -151,7 +133,7 @@ pub fn look_into(sides: &mut Sides, shapes: &Shapes, range: &Range) -> Result<In
     let width = shapes.source.width();
     let hashes = |rows: &[Row]| -> HashMap<Key, String> {
         rows.iter()
-            .map(|row| (key_of(row, width), row.string("hash")))
+            .map(|row| (shapes.source.normal(key_of(row, width)), row.string("hash")))
             .collect()
     };
     let mut keys = different(&hashes(&source), &hashes(&target));

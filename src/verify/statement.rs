@@ -40,8 +40,11 @@ pub struct Shape {
     keys: Vec<(String, String, String)>,
     /// how many of them ranges are cut by
     ordered: usize,
-    /// a row as text
+    /// their values as text that is the same on both sides
+    key_image: String,
+    /// a row, likewise
     image: String,
+    old_floats: bool,
     /// both servers' text is in one encoding
     same_encoding: bool,
 }
@@ -71,11 +74,10 @@ impl Shape {
             .iter()
             .take_while(|(_, _, equality)| equality == "operator(pg_catalog.=)")
             .count();
+        let columns: Vec<&Column> = key.iter().filter_map(|k| table.column(k)).collect();
+        let key_image = image::of(&columns, versions);
         let image = match depth {
-            Depth::Presence if !keys.is_empty() => {
-                let columns: Vec<&Column> = key.iter().filter_map(|k| table.column(k)).collect();
-                image::of(&columns, versions)
-            }
+            Depth::Presence if !keys.is_empty() => key_image.clone(),
             // without a key what a row is, is all that tells it from another
             _ => image::of(&image::common(table, other), versions),
         };
@@ -83,7 +85,9 @@ impl Shape {
             from: format!("{} t", table.only()),
             keys,
             ordered,
+            key_image,
             image,
+            old_floats: versions.old_floats(),
             same_encoding,
         }
     }
@@ -105,6 +109,35 @@ impl Shape {
     /// How many columns k1, k2 ... a key is read as.
     pub fn width(&self) -> usize {
         self.keys.len().max(1)
+    }
+
+    /// A key as it was read, the same whichever side it is from: PostgreSQL 10 and 11 write floating point numbers with more
+    /// digits.
+    pub fn normal(&self, key: Key) -> Key {
+        if !self.old_floats {
+            return key;
+        }
+        let number = |(value, (_, kind, _)): (String, &(String, String, String))| {
+            let short = match kind.as_str() {
+                "real" => value
+                    .parse::<f32>()
+                    .ok()
+                    .map(|v| (v.is_finite(), format!("{v:?}"))),
+                "double precision" => value
+                    .parse::<f64>()
+                    .ok()
+                    .map(|v| (v.is_finite(), format!("{v:?}"))),
+                _ => None,
+            };
+            short
+                .filter(|(finite, _)| *finite)
+                .map_or(value, |(_, short)| short)
+        };
+        if self.has_key() {
+            key.into_iter().zip(&self.keys).map(number).collect()
+        } else {
+            key
+        }
     }
 
     /// md5 of a text.
@@ -189,7 +222,7 @@ impl Shape {
         format!(
             "select {} as k, {} as r{} from {} where {} offset 0",
             if self.has_key() {
-                self.digest(&self.key_text())
+                self.digest(&self.key_image)
             } else {
                 self.digest(&self.image)
             },
@@ -202,11 +235,6 @@ impl Shape {
             self.from,
             self.condition(range)
         )
-    }
-
-    fn key_text(&self) -> String {
-        let texts: Vec<String> = self.keys.iter().map(|k| format!("{}::text", k.0)).collect();
-        format!("row({})::text", texts.join(", "))
     }
 
     fn key_columns(&self) -> String {
@@ -289,5 +317,92 @@ impl Range {
     pub fn ends(&self) -> Vec<Option<&str>> {
         let ends = self.low.iter().chain(&self.high);
         ends.flatten().map(|value| Some(value.as_str())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: Versions = Versions {
+        source: 140_000,
+        target: 150_000,
+    };
+
+    fn table(columns: &[(&str, &str)], equality: &str) -> Table {
+        let mut table = Table::sample();
+        for (name, kind) in columns {
+            table.columns.push(Column {
+                name: (*name).into(),
+                type_name: (*kind).into(),
+                base_type: (*kind).into(),
+                not_null: true,
+                has_default: false,
+                generated: false,
+                identity_always: false,
+            });
+        }
+        table.key[0].equality = equality.into();
+        table
+    }
+
+    fn shape(table: &Table, depth: Depth, versions: Versions) -> Shape {
+        Shape::new(table, table, &["id".into()], depth, versions, true)
+    }
+
+    #[test]
+    fn ranges_are_open_at_the_beginning_and_at_the_end() {
+        let table = table(&[("id", "bigint")], "operator(pg_catalog.=)");
+        let shape = shape(&table, Depth::Content, NEW);
+        let end = |key: &str| Some(vec![key.to_owned()]);
+        let condition = |low, high| shape.condition(&Range { low, high });
+        assert_eq!(condition(None, None), "true");
+        assert_eq!(
+            condition(None, end("9")),
+            "(t.\"id\") <= ($1::text::bigint)"
+        );
+        assert_eq!(
+            condition(end("1"), end("9")),
+            "(t.\"id\") > ($1::text::bigint) and (t.\"id\") <= ($2::text::bigint)"
+        );
+        let range = Range {
+            low: end("1"),
+            high: end("9"),
+        };
+        assert_eq!(range.ends(), [Some("1"), Some("9")]);
+        assert!(shape.keys(&range, 5).contains("any ($3::text[]) limit 5"));
+    }
+
+    #[test]
+    fn what_has_operators_elsewhere_is_one_range() {
+        let table = table(&[("id", "public.citext")], "operator(public.=)");
+        let shape = shape(&table, Depth::Content, NEW);
+        assert!(shape.has_key() && !shape.is_cut());
+        assert!(
+            shape
+                .named()
+                .contains("t.\"id\" operator(public.=) v.k1::public.citext")
+        );
+    }
+
+    #[test]
+    fn to_count_only_keys_are_read() {
+        let table = table(&[("id", "int"), ("pad", "text")], "operator(pg_catalog.=)");
+        let total = |depth| shape(&table, depth, NEW).total(&Range::default());
+        assert!(total(Depth::Content).contains("pad"));
+        assert!(!total(Depth::Presence).contains("pad"));
+    }
+
+    #[test]
+    fn floating_point_keys_are_the_same_from_both_sides() {
+        let table = table(&[("id", "double precision")], "operator(pg_catalog.=)");
+        let old = Versions {
+            source: 100_023,
+            target: 150_000,
+        };
+        let shape = shape(&table, Depth::Content, old);
+        let normal = |key: &str| shape.normal(vec![key.into()]);
+        assert_eq!(normal("1.41421356237309515"), normal("1.4142135623730951"));
+        assert_eq!(normal("Infinity"), ["Infinity"]);
     }
 }

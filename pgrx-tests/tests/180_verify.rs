@@ -229,6 +229,39 @@ fn verify_without_replay() {
     );
 }
 
+/// A table that has lost its key: rows are told apart by their content, and counted.
+#[test]
+fn verify_without_a_key() {
+    let pair = Pair::start();
+    pair.source.app(
+        "create table a (id int primary key, t text); insert into a select i, nullif(i % 3, 0) from generate_series(1, 5000) as i",
+    );
+    pair.stream("");
+    pair.query("SELECT repl_pause('heroku')");
+    pair.poll_status("state = 'paused'");
+    pair.on_both("alter table a drop constraint a_pkey; alter table a alter id drop not null");
+    let line = pair.verify_table("a", "");
+    assert_eq!(
+        (line.equal.as_str(), line.how.as_str()),
+        ("t", "rows by content"),
+        "{line:?}"
+    );
+    // the same number of rows, and of different ones
+    pair.sql("delete from a where id = 5; insert into a select * from a where id = 7");
+    let line = pair.verify_table("a", "repair => true");
+    assert_eq!(
+        (line.equal.as_str(), line.source_rows == line.target_rows),
+        ("f", true),
+        "{line:?}"
+    );
+    for what in ["missing", "different", "md5 of the row"] {
+        assert!(line.differing.contains(what), "{line:?}");
+    }
+    assert!(line.note.contains("repl_resync"), "{line:?}");
+    pair.sql("insert into a values (5, '2'); delete from a where ctid = (select max(ctid) from a where id = 7)");
+    assert_eq!(pair.verify_table("a", "mode => 'count'").equal, "t");
+}
+
 #[test]
 fn verify_refuses() {
     let pair = Pair::start();

@@ -90,6 +90,8 @@ mod topology;
 mod verify;
 #[path = "181_verify_kinds.rs"]
 mod verify_kinds;
+#[path = "182_verify_schema.rs"]
+mod verify_schema;
 #[path = "080_versions.rs"]
 mod versions;
 #[path = "100_workers.rs"]

@@ -155,7 +155,7 @@ impl Look {
                 return Ok(Self::Schema(Definitions {
                     source: definition::read(&source),
                     target: definition::read(&target),
-                    same_major: sides.versions.source / 10_000 == sides.versions.target / 10_000,
+                    same_major: sides.servers.source / 10_000 == sides.servers.target / 10_000,
                 }));
             }
         };
@@ -250,7 +250,7 @@ fn repair(sides: &mut Sides, followed: &Followed, depth: Depth) -> Result<Outcom
         let by_key = !outcome.key.is_empty();
         if !differs || !by_key || rounds == ROUNDS {
             if differs {
-                outcome.note("SELECT repl_resync(...) copies the table anew".into());
+                outcome.note(followed.anew());
             }
             if delivered > 0 {
                 outcome.note(format!("{delivered} keys were put back in the queue"));

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use decamp_tests::Pair;
 use decamp_tests::load::Running;
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::source::DATABASE;
 use decamp_tests::verification::{Line, assert_equal};
+use decamp_tests::{Managed, Pair};
 
 /// 120,000 rows of `item` are three ranges; the load changes those from 1000 on and all of `part`, which is small.
 fn loaded() -> (Pair, Running) {
@@ -186,6 +187,108 @@ fn verify_interrupted() {
         "3"
     );
     assert_eq!(pair.query("SELECT count(*) FROM decamp.verification"), "2");
+}
+
+/// The network fails in the middle; slow, it makes no difference.
+#[test]
+fn verify_over_a_bad_network() {
+    let pair = Pair::builder().proxy().start();
+    pair.source.app(
+        "create table a (id int primary key, n int); create table hot (id int primary key, n int not null); \
+         insert into hot values (1, 0); insert into a select i, i from generate_series(1, 60000) as i",
+    );
+    pair.stream("");
+    let mut locker = pair.target.connect(TARGET_DATABASE);
+    locker
+        .batch_execute("begin; lock table hot")
+        .expect("the table is free");
+    std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| pair.refused("SELECT * FROM repl_verify('heroku')"));
+        pair.poll("SELECT count(*) = 1 FROM repl_verifications WHERE \"table\" = 'public.hot' AND state = 'running'");
+        pair.proxy().cut();
+        let error = verifying.join().expect("it fails as it should");
+        assert_says(
+            &error,
+            "08006",
+            &[
+                "goes on with the tables that are left",
+                "repl_verifications",
+            ],
+        );
+    });
+    locker
+        .batch_execute("commit")
+        .expect("the lock is given up");
+    let state = "SELECT string_agg(concat_ws(' ', state, equal), ', ' ORDER BY \"table\") FROM repl_verifications";
+    pair.poll(&format!("SELECT ({state}) = 'finished t, interrupted'"));
+    pair.proxy().mend();
+    pair.proxy().delay(Duration::from_millis(20));
+    let load = pair
+        .source
+        .pgbench()
+        .script("update hot set n = n + 1;\n")
+        .script("\\set id random(1, 60000)\nupdate a set n = n + 1 where id between :id and :id + 50;\n")
+        .rate(50)
+        .start();
+    pair.poll_table("a", "updated > 100");
+    let lines = pair.verify("");
+    assert_equal(&lines);
+    assert!(
+        lines[0]
+            .how
+            .contains("before the verification was interrupted"),
+        "{lines:?}"
+    );
+    for _ in 0..3 {
+        assert_equal(&pair.verify(""));
+    }
+    load.stop(&pair.source);
+}
+
+/// The extension on a third server, the target's role an ordinary one.
+#[test]
+fn verify_in_helper_mode() {
+    let managed = Managed::start();
+    let pair = Pair::start();
+    pair.load_zoo(50);
+    pair.stream(&format!("target => '{}'", managed.uri()));
+    assert_equal(&pair.verify(""));
+    managed.sql(
+        "moved",
+        "update audit_log set detail = 'x' where id = (select max(id) from audit_log)",
+    );
+    assert_eq!(pair.verify_table("audit_log", "").equal, "f");
+    assert_equal(&pair.verify("repair => true"));
+}
+
+/// Text has other bytes on the source.
+#[test]
+fn verify_between_encodings() {
+    let pair = Pair::start();
+    pair.source
+        .sql("postgres", &format!("drop database {DATABASE}"));
+    pair.source.sql(
+        "postgres",
+        &format!("create database {DATABASE} owner app encoding 'WIN1252' template template0 lc_collate 'C' lc_ctype 'C'"),
+    );
+    pair.source
+        .sql(DATABASE, "alter schema public owner to app");
+    pair.source.app(
+        "create table t (id text primary key, v text); insert into t select 'é' || i, 'ü€' || i from generate_series(1, 60000) as i",
+    );
+    pair.stream("");
+    let line = pair.verify_table("t", "");
+    assert_eq!(
+        (line.equal.as_str(), line.how.as_str()),
+        ("t", "2 ranges"),
+        "{line:?}"
+    );
+    pair.sql("update t set v = 'ü' where id = 'é77'");
+    different(
+        &pair.verify_table("t", ""),
+        r#"[{"key": {"id": "é77"}, "row": "different"}]"#,
+    );
+    assert_equal(&pair.verify("repair => true"));
 }
 
 /// Where replay stands still, what differs is not known to differ; what is equal is.

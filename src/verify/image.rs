@@ -13,12 +13,18 @@ use crate::table::{Column, Table};
 
 /// The servers of both sides.
 #[derive(Clone, Copy, Debug)]
-pub struct Versions {
+pub struct Servers {
+    /// version
     pub source: i32,
+    /// version
     pub target: i32,
+    /// text has the same bytes on both
+    pub same_encoding: bool,
+    /// they compute the same `hashtextextended`
+    pub same_hash: bool,
 }
 
-impl Versions {
+impl Servers {
     /// One of them writes floating point numbers the old way.
     pub fn old_floats(self) -> bool {
         self.source.min(self.target) < 120_000
@@ -37,19 +43,19 @@ pub fn common<'a>(one: &'a Table, other: &Table) -> Vec<&'a Column> {
 }
 
 /// The expression for a row's text, of table alias `t`.
-pub fn of(columns: &[&Column], versions: Versions) -> String {
-    let values: Vec<String> = columns.iter().map(|c| value(c, versions)).collect();
+pub fn of(columns: &[&Column], servers: Servers) -> String {
+    let values: Vec<String> = columns.iter().map(|c| value(c, servers)).collect();
     format!("row({})::text", values.join(", "))
 }
 
-fn value(column: &Column, versions: Versions) -> String {
+fn value(column: &Column, servers: Servers) -> String {
     let name = format!("t.{}", ident(&column.name));
     match column.base_type.as_str() {
         "\"char\"" => format!("{name}::\"char\"::int4"),
-        "real" if versions.old_floats() => bytes(&name, "float4"),
-        "double precision" if versions.old_floats() => bytes(&name, "float8"),
-        "real[]" if versions.old_floats() => elements(&name, "float4"),
-        "double precision[]" if versions.old_floats() => elements(&name, "float8"),
+        "real" if servers.old_floats() => bytes(&name, "float4"),
+        "double precision" if servers.old_floats() => bytes(&name, "float8"),
+        "real[]" if servers.old_floats() => elements(&name, "float4"),
+        "double precision[]" if servers.old_floats() => elements(&name, "float8"),
         _ => name,
     }
 }
@@ -68,11 +74,11 @@ fn elements(value: &str, kind: &str) -> String {
 }
 
 /// `extra_float_digits` for both sessions. A key is read and asked for as text, which must be exact.
-pub fn nested_digits(key: &[&Column], versions: Versions) -> i32 {
+pub fn nested_digits(key: &[&Column], servers: Servers) -> i32 {
     let float_key = key
         .iter()
         .any(|c| matches!(c.base_type.as_str(), "real" | "double precision"));
-    if versions.old_floats() && !float_key {
+    if servers.old_floats() && !float_key {
         0
     } else {
         3
@@ -110,13 +116,17 @@ mod tests {
 
     #[test]
     fn floats_are_bytes_where_their_text_differs() {
-        let new = Versions {
+        let new = Servers {
             source: 120_000,
             target: 180_000,
+            same_encoding: true,
+            same_hash: true,
         };
-        let old = Versions {
+        let old = Servers {
             source: 110_022,
             target: 180_000,
+            same_encoding: true,
+            same_hash: true,
         };
         let kind = column("f", "double precision");
         assert_eq!(of(&[&kind], new), "row(t.\"f\")::text");

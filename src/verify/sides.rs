@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::image::Versions;
+use super::image::Servers;
 use crate::capture::Names;
 use crate::failure::Failure;
 use crate::libpq::{self, Connection, Role};
@@ -17,14 +17,14 @@ pub struct Sides {
     pub source: Connection,
     pub target: Connection,
     pub names: Names,
-    pub versions: Versions,
-    /// text has the same bytes on both servers
-    pub same_encoding: bool,
+    pub servers: Servers,
     throttle: Throttle,
 }
 
-/// Nobody is waited for longer: an application that locks a table may wait for us in turn.
-const SETTINGS: &str = "set lock_timeout = '10s'; set default_transaction_read_only = on";
+/// Nobody is waited for longer: an application that locks a table may wait for us in turn. One process on each server is
+/// enough.
+const SETTINGS: &str = "set lock_timeout = '10s'; set default_transaction_read_only = on; \
+    set max_parallel_workers_per_gather = 0";
 
 impl Sides {
     pub fn open(subscription: &Subscription) -> Result<Self, Failure> {
@@ -42,17 +42,11 @@ impl Sides {
             &encoding,
             &title,
         )?;
-        let ask = "select current_setting('server_encoding') as encoding";
-        let encodings = [source.query(ask, &[])?, target.query(ask, &[])?]
-            .map(|rows| rows[0].string("encoding"));
+        let servers = compare(&mut source, &mut target)?;
         source.batch(SETTINGS)?;
         target.batch(SETTINGS)?;
         Ok(Self {
-            versions: Versions {
-                source: source.version(),
-                target: target.version(),
-            },
-            same_encoding: encodings[0] == encodings[1],
+            servers,
             names: Names::of(&subscription.name),
             throttle: Throttle::new(settings::copy_rate_limit(), Instant::now()),
             source,
@@ -91,6 +85,27 @@ impl Sides {
             latch::wait(rest);
         }
     }
+}
+
+/// `hashtextextended` came with PostgreSQL 11 and has not changed since; a processor of other byte order has its own. With
+/// the same one the same text gives the same number if its bytes are the same.
+fn compare(source: &mut Connection, target: &mut Connection) -> Result<Servers, Failure> {
+    let encoding = "select current_setting('server_encoding') as answer";
+    let hash = "select hashtextextended('pg_decamp' collate \"C\", 0)::text as answer";
+    let versions = (source.version(), target.version());
+    let mut same = |ask: &str| -> Result<bool, Failure> {
+        let answers = libpq::both((source, (ask, &[])), (target, (ask, &[])))?;
+        Ok(answers.0[0].text("answer") == answers.1[0].text("answer"))
+    };
+    let same_encoding = same(encoding)?;
+    let has_hash = versions.0.min(versions.1) >= 110_000;
+    let same_hash = same_encoding && has_hash && same(hash)?;
+    Ok(Servers {
+        source: versions.0,
+        target: versions.1,
+        same_encoding,
+        same_hash,
+    })
 }
 
 /// A column of text values as the parameter of one array.

@@ -9,6 +9,7 @@ use super::sides::Sides;
 use super::statement::{Depth, Shape};
 use crate::drift;
 use crate::failure::Failure;
+use crate::quote::literal;
 use crate::relation::{self, Relation};
 use crate::subscription::Subscription;
 use crate::table::{Column, Table};
@@ -29,9 +30,8 @@ impl Followed<'_> {
         }
         let key = self.key();
         let columns: Vec<&Column> = key.iter().filter_map(|k| self.source.column(k)).collect();
-        sides.set_digits(image::nested_digits(&columns, sides.versions))?;
-        let shape =
-            |one, other| Shape::new(one, other, &key, depth, sides.versions, sides.same_encoding);
+        sides.set_digits(image::nested_digits(&columns, sides.servers))?;
+        let shape = |one, other| Shape::new(one, other, &key, depth, sides.servers);
         let shapes = Shapes {
             source: shape(self.source, self.target),
             target: shape(self.target, self.source),
@@ -42,6 +42,15 @@ impl Followed<'_> {
         self.judge_columns(&mut outcome, depth);
         self.refuse_moved(&mut outcome);
         Ok(outcome)
+    }
+
+    /// What to type when too much differs.
+    pub fn anew(&self) -> String {
+        format!(
+            "SELECT repl_resync({}, {}); copies the table anew",
+            literal(&self.subscription.name),
+            literal(&self.relation.shown())
+        )
     }
 
     /// The columns rows are told apart by: the source's key, if the target has them.
@@ -104,6 +113,12 @@ impl Followed<'_> {
             shapes,
         };
         let settled = inquiry.settle(sides, suspects)?;
+        if cut_short {
+            outcome.note(format!(
+                "more than {MOST_SUSPECTS} keys look different, no more were looked at; {}",
+                self.anew()
+            ));
+        }
         conclude(&mut outcome, settled, cut_short);
         Ok(outcome)
     }
@@ -179,11 +194,6 @@ fn conclude(outcome: &mut Outcome, settled: Settled, cut_short: bool) {
         outcome.note(format!(
             "{} keys changed at every look; all others are known. Call again when they change less often",
             settled.restless
-        ));
-    }
-    if cut_short {
-        outcome.note(format!(
-            "more than {MOST_SUSPECTS} keys look different, no more were looked at; SELECT repl_resync(...) copies a table anew"
         ));
     }
 }

@@ -1,6 +1,7 @@
 //! `repl_verify`: equal is told of what is equal, different of what is different and of nothing else, while both sides are
 //! written to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use decamp_tests::load::Running;
@@ -189,23 +190,69 @@ fn verify_interrupted() {
     assert_eq!(pair.query("SELECT count(*) FROM decamp.verification"), "2");
 }
 
+/// Whatever happens to the tables meanwhile, no difference is told of.
+#[test]
+fn verify_while_tables_are_copied_anew_emptied_and_altered() {
+    let (pair, load) = loaded();
+    let done = AtomicBool::new(false);
+    let told = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| {
+            let mut lines = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                lines.extend(pair.verify(""));
+            }
+            lines
+        });
+        for round in 0..3 {
+            pair.query("SELECT repl_resync('heroku', 'item')");
+            pair.source.app("truncate part; insert into part select i % 10, 'part ' || i, 0 from generate_series(1, 2000) as i");
+            // every row is another one, and no trigger says so
+            let alter = |kind: &str| {
+                pair.source.app(&format!(
+                    "alter table item alter pad type {kind} using pad || '{round}'"
+                ));
+            };
+            alter("varchar");
+            pair.wait_for("streaming", 2 * SOON);
+            alter("text");
+            pair.wait_for("caught_up", 2 * SOON);
+        }
+        done.store(true, Ordering::Relaxed);
+        verifying.join().expect("verifying goes well")
+    });
+    let of = |equal: &str| {
+        told.iter()
+            .filter(|line| line.equal == equal)
+            .collect::<Vec<_>>()
+    };
+    assert!(of("f").is_empty(), "{:#?}", of("f"));
+    assert!(!of("t").is_empty() && !of("").is_empty(), "{told:#?}");
+    assert_equal(&pair.verify(""));
+    load.stop(&pair.source);
+    pair.assert_migrated();
+}
+
 /// The network fails in the middle; slow, it makes no difference.
 #[test]
 fn verify_over_a_bad_network() {
     let pair = Pair::builder().proxy().start();
     pair.source.app(
-        "create table a (id int primary key, n int); create table hot (id int primary key, n int not null); \
+        "create table a (id int primary key, n int); create table b (id int primary key); create table hot (id int primary key, n int not null); \
          insert into hot values (1, 0); insert into a select i, i from generate_series(1, 60000) as i",
     );
     pair.stream("");
     let mut locker = pair.target.connect(TARGET_DATABASE);
     locker
-        .batch_execute("begin; lock table hot")
+        .batch_execute("begin; lock table b")
         .expect("the table is free");
     std::thread::scope(|scope| {
         let verifying = scope.spawn(|| pair.refused("SELECT * FROM repl_verify('heroku')"));
-        pair.poll("SELECT count(*) = 1 FROM repl_verifications WHERE \"table\" = 'public.hot' AND state = 'running'");
+        pair.poll("SELECT count(*) = 1 FROM repl_verifications WHERE \"table\" = 'public.b' AND state = 'running'");
+        pair.poll("SELECT count(*) = 1 FROM pg_locks WHERE NOT granted");
         pair.proxy().cut();
+        locker
+            .batch_execute("commit")
+            .expect("the lock is given up");
         let error = verifying.join().expect("it fails as it should");
         assert_says(
             &error,
@@ -216,11 +263,10 @@ fn verify_over_a_bad_network() {
             ],
         );
     });
-    locker
-        .batch_execute("commit")
-        .expect("the lock is given up");
     let state = "SELECT string_agg(concat_ws(' ', state, equal), ', ' ORDER BY \"table\") FROM repl_verifications";
-    pair.poll(&format!("SELECT ({state}) = 'finished t, interrupted'"));
+    pair.poll(&format!(
+        "SELECT ({state}) = 'finished t, finished t, interrupted'"
+    ));
     pair.proxy().mend();
     pair.proxy().delay(Duration::from_millis(20));
     let load = pair
@@ -274,7 +320,7 @@ fn verify_between_encodings() {
     pair.source
         .sql(DATABASE, "alter schema public owner to app");
     pair.source.app(
-        "create table t (id text primary key, v text); insert into t select 'é' || i, 'ü€' || i from generate_series(1, 60000) as i",
+        "create table t (id text primary key, v text); insert into t select 'é' || i, 'ü€' || i from generate_series(1, 60000) as i; analyze",
     );
     pair.stream("");
     let line = pair.verify_table("t", "");

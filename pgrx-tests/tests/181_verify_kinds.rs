@@ -19,7 +19,7 @@ const ROWS: &str = "insert into f select i, sqrt(i), (i / 7.0)::float4, array[sq
     insert into f (id, d, r) values (-1, 'NaN', 'NaN'), (-2, '-0', '-infinity'), (-3, 0.1 + 0.2, 1e-37), (-4, 'infinity'::float8 - 'infinity', 'infinity'::float4 - 'infinity'); \
     insert into k select case i % 4 when 0 then 'É' when 1 then 'e' when 2 then 'E' else 'é''\"\\' end, format('%s-b %s', i, i * 7 % 100), md5(i::text)::uuid, \
         '2024-01-01'::timestamptz + i * interval '1 second', i / 10.0, i from generate_series(1, 60000) as i; \
-    insert into fk select sqrt(i), i from generate_series(1, 60000) as i";
+    insert into fk select sqrt(i), i from generate_series(1, 60000) as i; analyze";
 
 fn from(major: u32) {
     if !have_source(major) {

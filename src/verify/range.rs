@@ -9,8 +9,10 @@ use super::suspect::Suspect;
 use crate::failure::Failure;
 use crate::row::Row;
 
-/// Rows of a range. Each is one statement and so one snapshot on the source.
-const ROWS: u64 = 50_000;
+/// What a range has at most. Each is one statement and so one snapshot on the source.
+const MOST_ROWS: u64 = 50_000;
+const MOST_BYTES: u64 = 32 << 20;
+const FEWEST_ROWS: u64 = 100;
 /// Keys of a range that are read at most; one that has grown so much on the target is another one anyway.
 const MOST_KEYS: usize = 200_000;
 /// So many keys are looked into; beyond that, the table is another one.
@@ -33,11 +35,12 @@ pub struct Walk {
 }
 
 /// Sums up all ranges, each on both sides at once.
-pub fn walk(sides: &mut Sides, shapes: &Shapes) -> Result<Walk, Failure> {
+pub fn walk(sides: &mut Sides, shapes: &Shapes, oid: u32) -> Result<Walk, Failure> {
     let mut walk = Walk::default();
     let mut low = None;
+    let mut length = rows_of(width(sides, oid)?);
     loop {
-        let high = end_of_range(sides, &shapes.source, low.as_ref())?;
+        let high = end_of_range(sides, &shapes.source, low.as_ref(), length)?;
         let range = Range { low, high };
         let (source, target) = sides.ask(
             &shapes.source.total(&range),
@@ -55,7 +58,11 @@ pub fn walk(sides: &mut Sides, shapes: &Shapes) -> Result<Walk, Failure> {
         if rows.source != rows.target || source.text("sum") != target.text("sum") {
             walk.unequal.push((range.clone(), rows));
         }
-        sides.pay(u64::try_from(source.int("bytes")).expect("a length is not negative"));
+        let bytes = u64::try_from(source.int("bytes")).expect("a length is not negative");
+        sides.pay(bytes);
+        if let Some(width) = bytes.checked_div(rows.source.unsigned_abs()) {
+            length = rows_of(width).min(length * 10);
+        }
         match range.high {
             None => return Ok(walk),
             high => low = high,
@@ -63,10 +70,26 @@ pub fn walk(sides: &mut Sides, shapes: &Shapes) -> Result<Walk, Failure> {
     }
 }
 
+/// How many rows of so many bytes are a range.
+fn rows_of(width: u64) -> u64 {
+    (MOST_BYTES / width.max(1)).clamp(FEWEST_ROWS, MOST_ROWS)
+}
+
+/// Bytes of a row, by the source's statistics; without any it is taken to be large, which the first range mends.
+fn width(sides: &mut Sides, oid: u32) -> Result<u64, Failure> {
+    let rows = sides.source.query(
+        "select (pg_table_size(c.oid) / greatest(c.reltuples, 1))::int8 as width from pg_class c where c.oid = $1::oid",
+        &[Some(&oid.to_string())],
+    )?;
+    let width = rows.first().map_or(0, |row| row.int("width"));
+    Ok(u64::try_from(width).expect("a size is not negative"))
+}
+
 fn end_of_range(
     sides: &mut Sides,
     shape: &Shape,
     low: Option<&Key>,
+    length: u64,
 ) -> Result<Option<Key>, Failure> {
     if !shape.is_cut() {
         return Ok(None);
@@ -78,7 +101,7 @@ fn end_of_range(
         .collect();
     let found = sides
         .source
-        .query(&shape.boundary(low, ROWS), &low_values)?;
+        .query(&shape.boundary(low, length), &low_values)?;
     Ok(found.first().map(|row| key_of(row, shape.ordered())))
 }
 

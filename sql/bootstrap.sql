@@ -96,9 +96,12 @@ create table decamp.relation (
     errored_from      text,
     shape             text,
     content           text,
+    columns           text,
     deferred          boolean not null default false,
     planned           boolean not null default false,
     restarts          int not null default 0,
+    keyless           boolean not null default false,
+    leaving           boolean not null default false,
     bytes             bigint not null default 0,
     rows_estimate     bigint not null default 0,
     backlog           bigint not null default 0,
@@ -110,7 +113,7 @@ create table decamp.relation (
     error_sqlstate    text,
     hint              text,
     constraint relation_pkey primary key (subscription_id, source_oid),
-    constraint relation_name_key unique (subscription_id, schema, name),
+    constraint relation_name_key unique (subscription_id, schema, name) deferrable initially deferred,
     constraint relation_subscription_fkey
         foreign key (subscription_id) references decamp.subscription (id) on delete cascade,
     constraint relation_capture_check check (capture in ('statement', 'row')),
@@ -129,10 +132,18 @@ comment on column decamp.relation.errored_from is 'the state repl_resume puts an
 comment on column decamp.relation.shape is
     'fingerprint of the source''s columns; when it changes together with content, every row is delivered anew';
 comment on column decamp.relation.content is 'fingerprint of what changes rows without firing triggers';
+comment on column decamp.relation.columns is
+    'JSON: attnums on source and target of the columns replayed into each other, oid and fingerprint of the target''s table; when'
+    ' a column goes elsewhere than before, every row is delivered anew';
 comment on column decamp.relation.deferred is
     'what is to be taken off its target for the copy (indexes, constraints) is off, and in the tasks';
 comment on column decamp.relation.planned is 'its chunks are in the tasks; false: its copy begins, or begins anew';
 comment on column decamp.relation.restarts is 'how often its copy began anew: repl_resync, a rewrite of the table on the source';
+comment on column decamp.relation.keyless is
+    'the table had no key when the subscription started: capture writes whole rows, and rows are matched by all their columns';
+comment on column decamp.relation.leaving is
+    'repl_remove_table takes it out: nothing of it is copied or replayed any more; what is off on the target is built, then its'
+    ' capture goes, then this row';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
 
 create table decamp.partition (
@@ -237,6 +248,49 @@ comment on column decamp.claimable.small is 'so small that several of them are t
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';
 
+create table decamp.offered (
+    subscription_id   int not null,
+    source_oid        oid not null,
+    schema            text not null,
+    name              text not null,
+    dismissed         boolean not null default false,
+    constraint offered_pkey primary key (subscription_id, source_oid),
+    constraint offered_subscription_fkey
+        foreign key (subscription_id) references decamp.subscription (id) on delete cascade
+);
+
+comment on table decamp.offered is
+    'tables of the source that the subscription''s patterns match but that it does not follow: they came later, or were taken out';
+comment on column decamp.offered.dismissed is 'by repl_remove_table: not told about in repl_status';
+
+create table decamp.skipped (
+    id                bigint generated always as identity,
+    subscription_id   int not null,
+    subscription      text not null,
+    source_oid        oid not null,
+    schema            text not null,
+    name              text not null,
+    key               jsonb not null,
+    role              text not null,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    ended_at          timestamptz,
+    ended_by          text,
+    queued            boolean not null default false,
+    constraint skipped_pkey primary key (id)
+);
+
+create unique index skipped_key_idx on decamp.skipped (subscription_id, source_oid, key) where ended_at is null;
+
+-- no policy, as on decamp.subscription: keys are values of rows
+alter table decamp.skipped enable row level security;
+
+comment on table decamp.skipped is 'rows left out of replay by repl_skip, by their keys; kept for ever, outlives its subscription';
+comment on column decamp.skipped.key is 'key columns and their values, as text of the source''s types';
+comment on column decamp.skipped.role is 'who called repl_skip';
+comment on column decamp.skipped.ended_at is 'null: still left out';
+comment on column decamp.skipped.ended_by is 'role and function that ended it';
+comment on column decamp.skipped.queued is 'after the end: the key is in a segment again, or its table was copied anew';
+
 create table decamp.event (
     id                bigint generated always as identity,
     at                timestamptz not null default pg_catalog.clock_timestamp(),
@@ -301,3 +355,19 @@ create table decamp.applied (
 
 comment on table decamp.applied is
     'on the target: tasks that are done, written in the transaction that did them';
+
+create table decamp.applied_snapshot (
+    subscription      uuid not null,
+    relation          oid not null,
+    snapshot          text,
+    layout            text not null,
+    at                timestamptz not null default pg_catalog.now(),
+    constraint applied_snapshot_pkey primary key (subscription, relation)
+);
+
+comment on table decamp.applied_snapshot is
+    'on the target: what of a table without a key is there, written in the transaction that brought it';
+comment on column decamp.applied_snapshot.relation is 'oid on the source';
+comment on column decamp.applied_snapshot.snapshot is
+    'txid_snapshot of the source: deltas of transactions it sees are applied; null: none is';
+comment on column decamp.applied_snapshot.layout is 'fingerprint of the source''s columns, of which deltas are images';

@@ -63,7 +63,15 @@ with running as (
                filter (where r.state = 'errored'))[1] as error,
            (array_agg(r.hint order by r.schema, r.name) filter (where r.state = 'errored'))[1] as hint
     from decamp.relation r
+    where not r.leaving
     group by r.subscription_id
+), offered as (
+    select o.subscription_id, count(*) as tables, min(pg_catalog.format('%I.%I', o.schema, o.name)) as example
+    from decamp.offered o
+    where not o.dismissed
+      and not exists (select from decamp.relation r
+                      where r.subscription_id = o.subscription_id and r.source_oid = o.source_oid)
+    group by o.subscription_id
 ), fact as (
     select s.*, pg_catalog.clock_timestamp() as now,
            coalesce(w.workers, 0) as running, coalesce(w.apply, false) as alive,
@@ -74,6 +82,7 @@ with running as (
            greatest(rel.rows, c.rows, 0)::int8 as rows_total,
            coalesce(c.rows, 0)::int8 as rows_copied,
            case when w.workers > 0 then build.names end as building, waiting.error as waiting,
+           offered.tables as offered, offered.example,
            coalesce(missing.keys, 0) as missing_keys,
            coalesce(missing.validations, 0) as missing_validations,
            coalesce(missing.triggers, 0) as triggers_off,
@@ -89,6 +98,7 @@ with running as (
     left join running w on w.subscription_id = s.id
     left join copy c on c.subscription_id = s.id
     left join build on build.subscription_id = s.id
+    left join offered on offered.subscription_id = s.id
     left join waiting on waiting.subscription_id = s.id
     left join missing on missing.subscription_id = s.id
     left join rel on rel.subscription_id = s.id
@@ -144,7 +154,12 @@ select j.name,
                 case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end,
                 case when j.stalled then
                     'SELECT pid, application_name, wait_event, pg_blocking_pids(pid) FROM pg_stat_activity'
-                    ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end) as hint,
+                    ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end,
+                case when j.offered > 0 then pg_catalog.format(
+                    'New on the source and not followed: %s%s. SELECT repl_add_table(%L, %L); takes it in,'
+                    ' repl_remove_table with the same arguments leaves it out for good.',
+                    j.example, case when j.offered > 1 then pg_catalog.format(' and %s more', j.offered - 1) else '' end,
+                    j.name, j.example) end) as hint,
        case
            when j.shown = 'errored' and j.error_sqlstate = 'DC001' then
                'Stopped: ' || j.error || '. ' || j.hint
@@ -225,7 +240,7 @@ comment on column repl_status.copy_rate is
 comment on column repl_status.eta is
     'when bytes_total is reached at copy_rate; null while there is too little to tell from; index builds come on top';
 comment on column repl_status.building is 'indexes and constraints being built on the target, and how far each is';
-comment on column repl_status.backlog is 'deltas (keys of changed rows) waiting on the source, as last counted';
+comment on column repl_status.backlog is 'deltas (changed rows, by their keys) waiting on the source, as last counted';
 comment on column repl_status.lag is
     'how long ago the target was equal to the source; grows while nothing can be replayed; null before streaming';
 comment on column repl_status.apply_rate is 'rows replayed per second, average of the last ten seconds';
@@ -241,7 +256,7 @@ create view repl_tables as
 select s.name as subscription,
        r.schema,
        r.name as "table",
-       r.state,
+       case when r.leaving then 'leaving' else r.state end as state,
        r.rows_estimate,
        coalesce(t.rows, 0)::int8 as rows_copied,
        r.bytes,
@@ -256,6 +271,8 @@ select s.name as subscription,
        r.deleted,
        r.truncated,
        r.capture,
+       coalesce(k.skipped, 0)::int as skipped,
+       case when r.keyless then 'all columns' else 'key' end as matched_by,
        r.error,
        r.hint
 from decamp.relation r
@@ -270,6 +287,12 @@ left join (
     from decamp.task t
     group by t.subscription_id, t.source_oid
 ) t using (subscription_id, source_oid)
+left join (
+    select k.subscription_id, k.source_oid, count(*) as skipped
+    from decamp.skipped k
+    where k.ended_at is null
+    group by k.subscription_id, k.source_oid
+) k using (subscription_id, source_oid)
 order by s.name, r.schema, r.name;
 
 comment on view repl_tables is 'one row per table of a subscription';
@@ -278,7 +301,7 @@ comment on column repl_tables.schema is 'of the table, on both sides';
 comment on column repl_tables."table" is 'its name, on both sides';
 comment on column repl_tables.state is
     'init: no capture on the source yet. copying: being copied. copied: all chunks are on the target. catchup: changes'
-    ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait';
+    ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait. leaving: repl_remove_table takes it out';
 comment on column repl_tables.rows_estimate is 'rows on the source at the start, by its statistics';
 comment on column repl_tables.rows_copied is 'rows sent to the target by the initial copy';
 comment on column repl_tables.bytes is 'size on the source''s disk, without indexes, at the start';
@@ -295,6 +318,10 @@ comment on column repl_tables.updated is 'rows updated by replay';
 comment on column repl_tables.deleted is 'rows deleted by replay';
 comment on column repl_tables.truncated is 'truncations replayed';
 comment on column repl_tables.capture is 'statement: statement-level triggers; row: row-level ones';
+comment on column repl_tables.skipped is 'rows left out by repl_skip; which they are: repl_skipped';
+comment on column repl_tables.matched_by is
+    'how a row of the source is found on the target. key: by primary key or unique index. all columns: the table has no key,'
+    ' an update is a delete and an insert';
 comment on column repl_tables.error is 'why the table stopped';
 comment on column repl_tables.hint is 'what to do about it';
 
@@ -341,6 +368,21 @@ comment on column repl_copy_report.index_time is 'from the beginning of the firs
 comment on column repl_copy_report.total_time is 'from the first chunk until nothing but foreign keys was left';
 comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
 comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
+
+create view repl_skipped as
+select k.subscription, k.schema, k.name as "table", k.key, k.role, k.at, k.ended_at, k.ended_by
+from decamp.skipped k;
+
+comment on view repl_skipped is
+    'rows left out of replay by repl_skip, kept after repl_stop. Superusers only, for keys are values of rows';
+comment on column repl_skipped.subscription is 'as given to repl_start';
+comment on column repl_skipped.schema is 'of the table';
+comment on column repl_skipped."table" is 'its name when the row was left out';
+comment on column repl_skipped.key is 'the columns of its key and their values, as text';
+comment on column repl_skipped.role is 'who called repl_skip';
+comment on column repl_skipped.at is 'when, by this server''s clock';
+comment on column repl_skipped.ended_at is 'when it was taken back; null: the target has not got what happened to the row on the source since';
+comment on column repl_skipped.ended_by is 'role and function that took it back (repl_unskip, repl_resync)';
 
 create view repl_events as
 select e.at, e.subscription, e.severity, e.subject, e.message, e.detail

@@ -1,4 +1,5 @@
-//! What has been applied, kept on the target, where it commits together with the data: table `decamp.applied`.
+//! What has been applied, kept on the target, where it commits together with the data: tables `decamp.applied` (tasks of the copy)
+//! and `decamp.applied_snapshot` (of tables without a key, whose deltas must not be applied twice).
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
@@ -8,7 +9,7 @@ use crate::task::Task;
 /// Makes the table where the extension has not (the target is another server). Idempotent.
 pub fn prepare(target: &mut Connection) -> Result<(), Failure> {
     let present = target.query(
-        "select to_regclass('decamp.applied') is not null as present",
+        "select to_regclass('decamp.applied') is not null and to_regclass('decamp.applied_snapshot') is not null as present",
         &[],
     )?[0]
         .flag("present");
@@ -63,6 +64,93 @@ pub fn rows_of(target: &mut Connection, uuid: &str, task: i64) -> Result<u64, Fa
         .map_or(0, |row| u64::try_from(row.int("rows")).unwrap_or(0)))
 }
 
+/// What of a table without a key is on the target.
+pub struct Applied {
+    /// deltas of transactions that this `txid_snapshot` of the source sees; `None`: no delta
+    pub snapshot: Option<String>,
+    /// what the source's table looked like
+    pub layout: String,
+}
+
+/// Notes that the target's table is the source's as of a snapshot, in the target's open transaction.
+pub fn note_copied(
+    target: &mut Connection,
+    uuid: &str,
+    relation: u32,
+    applied: &Applied,
+) -> Result<(), Failure> {
+    target
+        .execute(
+            "insert into decamp.applied_snapshot as a (subscription, relation, snapshot, layout) \
+             values ($1::uuid, $2::oid, $3, $4) \
+             on conflict (subscription, relation) do update set snapshot = $3, layout = $4, at = now()",
+            &[
+                Some(uuid),
+                Some(&relation.to_string()),
+                applied.snapshot.as_deref(),
+                Some(&applied.layout),
+            ],
+        )
+        .map(drop)
+}
+
+/// Notes that deltas up to a snapshot have been applied, in the target's open transaction.
+pub fn note_replayed(
+    target: &mut Connection,
+    uuid: &str,
+    relations: &[u32],
+    snapshot: &str,
+) -> Result<(), Failure> {
+    let oids: Vec<String> = relations.iter().map(u32::to_string).collect();
+    let noted = target.execute(
+        "update decamp.applied_snapshot set snapshot = $3, at = now() where subscription = $1::uuid and relation = any ($2::oid[])",
+        &[Some(uuid), Some(&quote::array(&oids)), Some(snapshot)],
+    )?;
+    if noted == relations.len() as u64 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "55000",
+        "rows of decamp.applied_snapshot on the target are gone",
+    )
+    .hint("It is not known any more which changes are there: SELECT repl_resync() for each table without a key."))
+}
+
+/// What is applied of a table, once nobody is about to change that: a dead worker's session may still be committing a batch.
+/// A table of which nothing is known yet has it noted that its columns are as `layout` says.
+pub fn settled(
+    target: &mut Connection,
+    uuid: &str,
+    relation: u32,
+    layout: &str,
+) -> Result<Applied, Failure> {
+    let oid = relation.to_string();
+    target.batch("begin")?;
+    target.execute(
+        "insert into decamp.applied_snapshot (subscription, relation, layout) values ($1::uuid, $2::oid, $3) on conflict do nothing",
+        &[Some(uuid), Some(&oid), Some(layout)],
+    )?;
+    let rows = target.query(
+        "select snapshot, layout from decamp.applied_snapshot where subscription = $1::uuid and relation = $2::oid for update",
+        &[Some(uuid), Some(&oid)],
+    )?;
+    target.batch("commit")?;
+    Ok(Applied {
+        snapshot: rows[0].opt("snapshot").map(str::to_owned),
+        layout: rows[0].string("layout"),
+    })
+}
+
+/// Forgets what is applied of a table that is being emptied, in the target's open transaction.
+pub fn forget_snapshot(target: &mut Connection, uuid: &str, relation: u32) -> Result<(), Failure> {
+    target
+        .execute(
+            "delete from decamp.applied_snapshot where subscription = $1::uuid and relation = $2::oid",
+            &[Some(uuid), Some(&relation.to_string())],
+        )
+        .map(drop)
+}
+
 /// Forgets tasks, in the target's open transaction.
 pub fn forget_tasks(target: &mut Connection, uuid: &str, tasks: &[i64]) -> Result<(), Failure> {
     let ids: Vec<String> = tasks.iter().map(i64::to_string).collect();
@@ -88,15 +176,19 @@ pub fn forget(target: &mut Connection, uuid: &str, other_server: bool) -> Result
         "delete from decamp.applied where subscription = $1::uuid",
         &[Some(uuid)],
     )?;
+    target.execute(
+        "delete from decamp.applied_snapshot where subscription = $1::uuid",
+        &[Some(uuid)],
+    )?;
     let empty =
-        !target.query("select exists (select 1 from decamp.applied) as rest", &[])?[0].flag("rest");
+        !target.query("select exists (select 1 from decamp.applied) or exists (select 1 from decamp.applied_snapshot) as rest", &[])?[0].flag("rest");
     let extension = target.query(
         "select exists (select 1 from pg_extension where extname = 'pg_decamp') as here",
         &[],
     )?[0]
         .flag("here");
     if other_server && empty && !extension {
-        target.batch("drop table decamp.applied; drop schema decamp")?;
+        target.batch("drop table decamp.applied, decamp.applied_snapshot; drop schema decamp")?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Capture on the source: triggers that write the keys of changed rows into segments. Installed and removed one table
+//! Capture on the source: triggers that write the keys of changed rows into segments (of tables without a key, the rows). Installed and removed one table
 //! per transaction, under a lock timeout, so that the application never waits longer than that for us.
 //!
 //! Invariant: once `install` has committed, every later change of the table leaves its key in a segment. The lock that
@@ -7,6 +7,8 @@
 mod gap;
 mod holder;
 mod install;
+mod key;
+mod keyless;
 pub mod partition;
 mod removal;
 pub mod segment;
@@ -14,8 +16,9 @@ pub mod segment;
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
 pub use install::{install, installed, members, reinstall, settle};
+pub use key::{Change as KeyChange, changes as key_changes, renaming};
 pub use partition::Partition;
-pub use removal::{drop_schema, remove, triggers_by_table};
+pub use removal::{drop_schema, remove, take_off, triggers_by_table};
 
 use std::time::Duration;
 
@@ -44,6 +47,11 @@ impl Names {
     /// Unquoted.
     pub fn schema(&self) -> String {
         format!("decamp_{}", self.subscription)
+    }
+
+    /// The sequence that puts the deltas of a table without a key in order.
+    fn positions(&self, oid: u32) -> String {
+        qualified(&self.schema(), &format!("position_{oid}"))
     }
 
     pub fn truncation(&self) -> String {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
+use crate::quote::literal;
 use crate::row::Row;
 use crate::table::{Column, KeyColumn, Kind, Table};
 
@@ -43,6 +44,14 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
     Ok(tables)
 }
 
+/// What was captured without a key goes on without one.
+pub fn forget_keys(tables: &mut [Table], keyless: &[u32]) {
+    for table in tables.iter_mut().filter(|t| keyless.contains(&t.oid)) {
+        table.key.clear();
+        table.deferrable_key = false;
+    }
+}
+
 /// Adds sizes and row estimates. Waits for whoever has a table locked exclusively.
 pub fn measure(connection: &mut Connection, tables: &mut [Table]) -> Result<(), Failure> {
     for row in connection.query(include_str!("../sql/source/sizes.sql"), &[])? {
@@ -77,6 +86,7 @@ fn table(row: &Row) -> Table {
         bytes: 0,
         rows_estimate: 0,
         columns: Vec::new(),
+        primary_key: row.opt("primary_key").map(str::to_owned),
         key: Vec::new(),
         deferrable_key: false,
         update_rule: row.flag("update_rule"),
@@ -85,6 +95,7 @@ fn table(row: &Row) -> Table {
 
 fn column(row: &Row) -> Column {
     Column {
+        attnum: row.int("attnum"),
         name: row.string("name"),
         type_name: row.string("type"),
         base_type: row.string("base_type"),
@@ -131,11 +142,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// `oids`: the tables that will be looked at again. Fingerprints are read first: a change in between is then noticed.
-    pub fn read(connection: &mut Connection, oids: &[u32]) -> Result<Self, Failure> {
+    /// `oids`: the tables that will be looked at again; `keyless`: those whose key, should they have got one, is of no concern.
+    /// Fingerprints are read first: a change in between is then noticed.
+    pub fn read(
+        connection: &mut Connection,
+        oids: &[u32],
+        keyless: &[u32],
+    ) -> Result<Self, Failure> {
         let fingerprints = fingerprints(connection, oids)?;
+        let mut tables = tables(connection)?;
+        forget_keys(&mut tables, keyless);
         Ok(Self {
-            tables: tables(connection)?,
+            tables,
             fingerprints,
         })
     }
@@ -152,7 +170,13 @@ impl Snapshot {
 
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
     pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
-        let now = fingerprints(connection, oids)?;
+        let now = connection.query(&fingerprint_statement(oids), &[])?;
+        self.refuse_others(&now, oids)
+    }
+
+    /// As `refuse_changed`, from the rows of [`fingerprint_statement`].
+    pub fn refuse_others(&self, now: &[Row], oids: &[u32]) -> Result<(), Failure> {
+        let now = fingerprints_of(now);
         oids.iter().try_for_each(|oid| {
             self.refuse_other_shape(*oid, now.get(oid).map(|print| print.shape.as_str()))
         })
@@ -186,19 +210,31 @@ pub fn fingerprints(
     connection: &mut Connection,
     oids: &[u32],
 ) -> Result<HashMap<u32, Fingerprint>, Failure> {
+    let rows = connection.query(&fingerprint_statement(oids), &[])?;
+    Ok(fingerprints_of(&rows))
+}
+
+/// The query of [`fingerprints`], to be sent in a list.
+pub fn fingerprint_statement(oids: &[u32]) -> String {
     let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
-    let rows = connection.query(
-        include_str!("../sql/source/fingerprint.sql"),
-        &[Some(&crate::quote::array(&oids))],
-    )?;
+    include_str!("../sql/source/fingerprint.sql")
+        .replace("$1", &literal(&crate::quote::array(&oids)))
+}
+
+fn fingerprints_of(rows: &[Row]) -> HashMap<u32, Fingerprint> {
     let fingerprint = |row: &Row| Fingerprint {
         shape: row.string("shape"),
         content: row.string("content"),
     };
-    Ok(rows
-        .iter()
+    rows.iter()
         .map(|row| (row.oid("oid"), fingerprint(row)))
-        .collect())
+        .collect()
+}
+
+/// The failure of a table of the target that is not what it was when it was last looked at.
+pub fn changed_on_target(table: &str) -> Failure {
+    Failure::new("40001", format!("table {table} has changed on the target"))
+        .hint("Looked at again by itself; see repl_tables if it then stops.")
 }
 
 /// The failure of a table that is not what it was when it was last looked at.

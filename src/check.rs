@@ -137,7 +137,7 @@ fn check_source(request: &Request, source: &mut Side, findings: &mut Findings) -
     let scope = Scope::read(source, request.choice, findings);
     if let Some(scope) = &scope {
         scope::check(scope, source, request.choice, findings);
-        key::check(scope, source, request.choice, findings);
+        key::check(scope, source, findings);
         right::check(scope, source, request.choice, findings);
         kind::check(scope, source, request.choice, findings);
         blocker::check(scope, source, findings);

@@ -2,7 +2,8 @@
 //! with the note that they are there. Whatever dies in between, a chunk is there once or not at all.
 //!
 //! No long snapshot is needed: capture is installed before the first chunk, so every row that changes after the chunk's
-//! snapshot leaves its key in a segment and is replayed later (design: convergence).
+//! snapshot leaves its key in a segment and is replayed later (design: convergence). A table without a key is one chunk, partitions
+//! and all, and its snapshot is noted on the target: deltas of transactions that it sees are not to be replayed.
 
 mod cut;
 mod format;
@@ -15,13 +16,14 @@ pub use cut::{Member, members, ranges};
 use format::is_binary;
 pub use largest::largest_row;
 
-use crate::applied;
+use crate::applied::{self, Applied};
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
+use crate::flush;
 use crate::libpq::{Connection, Flow, pump};
 use crate::quote::{ident, literal};
 use crate::row::Row;
-use crate::table::Table;
+use crate::table::{Kind, Table};
 use crate::task::Task;
 use crate::template::fill;
 
@@ -82,7 +84,8 @@ pub fn copy(
         let flow = result.map_err(|failure| during(failure, copy, chunk))?;
         outcomes.push((chunk.id, Outcome::Copied(flow)));
     }
-    source.copy_done()?;
+    source.list_done()?;
+    note_snapshots(copy, &open, &rows, source, target)?;
     let rows: Vec<(i64, u64)> = outcomes
         .iter()
         .filter_map(|(id, outcome)| match outcome {
@@ -92,6 +95,43 @@ pub fn copy(
         .collect();
     applied::commit(target, copy.uuid, &rows)?;
     Ok(outcomes)
+}
+
+/// Notes of which snapshot the copies of tables without a key are.
+fn note_snapshots(
+    copy: &Copy,
+    chunks: &[&Task],
+    rows: &[Row],
+    source: &mut Connection,
+    target: &mut Connection,
+) -> Result<(), Failure> {
+    let keyless = |oid: u32| {
+        copy.source
+            .tables
+            .iter()
+            .any(|t| t.oid == oid && t.key.is_empty())
+    };
+    let oids: Vec<u32> = chunks
+        .iter()
+        .map(|c| c.source_oid)
+        .filter(|oid| keyless(*oid))
+        .collect();
+    if oids.is_empty() {
+        return Ok(());
+    }
+    flush::force(source)?;
+    for oid in oids {
+        let Some(row) = rows.iter().find(|row| row.oid("member") == oid) else {
+            // it had a key when its capture was installed
+            continue;
+        };
+        let applied = Applied {
+            snapshot: Some(row.string("snapshot")),
+            layout: row.opt("layout").unwrap_or_default().to_owned(),
+        };
+        applied::note_copied(target, copy.uuid, oid, &applied)?;
+    }
+    Ok(())
 }
 
 fn copy_one(
@@ -131,6 +171,11 @@ impl Statements {
         let (_, member, _) = chunk.member.as_ref().expect("a chunk is of some member");
         let columns: Vec<String> = table.stored().map(|c| ident(&c.name)).collect();
         let columns = columns.join(", ");
+        // there are tables without columns
+        let list = match columns.as_str() {
+            "" => String::new(),
+            columns => format!("({columns})"),
+        };
         let other = copy
             .target
             .iter()
@@ -144,11 +189,26 @@ impl Statements {
         };
         Ok(Self {
             send_out: format!(
-                "copy (select {columns} from only {member}{condition}) to stdout{format}"
+                "copy (select {columns} from {}{member}{condition}) to stdout{format}",
+                if is_whole(copy, chunk) { "" } else { "only " }
             ),
-            read_in: format!("copy {} ({columns}) from stdin{format}", table.qualified()),
+            read_in: format!("copy {} {list} from stdin{format}", table.qualified()),
         })
     }
+}
+
+/// Whether it is a partitioned table with all its partitions.
+fn is_whole(copy: &Copy, chunk: &Task) -> bool {
+    let table = copy
+        .source
+        .tables
+        .iter()
+        .find(|t| t.oid == chunk.source_oid);
+    let own = chunk
+        .member
+        .as_ref()
+        .is_some_and(|(oid, _, _)| *oid == chunk.source_oid);
+    own && table.is_some_and(|t| t.kind == Kind::Partitioned)
 }
 
 /// Everything the source is to do, in one round trip. First the locks, then the snapshot: nobody can change or rewrite the
@@ -173,22 +233,22 @@ fn source_list(copy: &Copy, chunks: &[&Task], statements: &[Statements]) -> Stri
     );
     let foreign = |oid: u32| {
         let known = copy.source.tables.iter().find(|t| t.oid == oid);
-        known.is_some_and(|t| t.kind == crate::table::Kind::Foreign)
+        known.is_some_and(|t| t.kind == Kind::Foreign)
     };
-    let mut names: Vec<&str> = members
+    let mut names: Vec<String> = chunks
         .iter()
-        .filter(|(oid, _, _)| !foreign(*oid))
-        .map(|(_, name, _)| name.as_str())
+        .filter_map(|chunk| {
+            let (oid, name, _) = chunk.member.as_ref()?;
+            let only = if is_whole(copy, chunk) { "" } else { "only " };
+            (!foreign(*oid)).then(|| format!("{only}{name}"))
+        })
         .collect();
     names.sort_unstable();
     names.dedup();
     let lock = if names.is_empty() {
         String::new()
     } else {
-        format!(
-            "lock table only {} in access share mode;",
-            names.join(", only ")
-        )
+        format!("lock table {} in access share mode;", names.join(", "))
     };
     let copies: Vec<&str> = statements.iter().map(|s| s.send_out.as_str()).collect();
     format!(

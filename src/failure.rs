@@ -36,6 +36,10 @@ pub struct Failure {
     pub detail: Option<String>,
     /// what to type next
     pub hint: Option<String>,
+    /// of the table at hand, if it refused a row
+    pub constraint: Option<String>,
+    /// the column that refused a value; `k1`, `c1`: by its place in the staging table of a batch
+    pub column: Option<String>,
     /// the connection was lost or never came up: nothing is known of the transaction that ran on it
     pub disconnected: bool,
 }
@@ -49,6 +53,8 @@ impl Failure {
             message: message.into(),
             detail: None,
             hint: None,
+            constraint: None,
+            column: None,
             disconnected: false,
         }
     }

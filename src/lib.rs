@@ -25,7 +25,9 @@ mod verify;
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod offered;
 mod relation;
+mod skipped;
 mod subscription;
 mod task;
 
@@ -38,6 +40,7 @@ mod table;
 
 // what everything else stands on
 mod failure;
+mod flush;
 mod libpq;
 mod meter;
 mod pg;

@@ -13,6 +13,7 @@
 
 use crate::capture::Partition;
 use crate::catalog::Fingerprint;
+use crate::drift::Pairs;
 use crate::failure::Failure;
 use crate::pg::spi;
 use crate::quote;
@@ -62,6 +63,17 @@ impl State {
     }
 }
 
+/// Where the rows of a table are delivered to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// which columns are replayed into which
+    pub pairs: Pairs,
+    /// oid of the target's table
+    pub table: u32,
+    /// what its files are like: `content` of its fingerprint
+    pub content: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Relation {
     pub oid: u32,
@@ -77,8 +89,16 @@ pub struct Relation {
     pub planned: bool,
     /// how often its copy began anew
     pub restarts: i64,
+    /// its capture writes whole rows; stays so even if the source's table gets a key
+    pub keyless: bool,
     /// what the source's table looked like when its rows were last delivered
     pub fingerprint: Option<Fingerprint>,
+    /// how its rows were last delivered
+    pub columns: Option<Columns>,
+    /// of an errored one
+    pub error: Option<String>,
+    pub sqlstate: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Relation {
@@ -100,8 +120,8 @@ impl Relation {
 
 pub fn insert(subscription: i32, table: &Table) {
     spi::update(
-        "insert into decamp.relation (subscription_id, source_oid, schema, name, capture, bytes, rows_estimate) \
-         values ($1::int4, $2::oid, $3, $4, $5, $6::int8, $7::int8)",
+        "insert into decamp.relation (subscription_id, source_oid, schema, name, capture, bytes, rows_estimate, keyless) \
+         values ($1::int4, $2::oid, $3, $4, $5, $6::int8, $7::int8, $8::bool)",
         &[
             Some(&subscription.to_string()),
             Some(&table.oid.to_string()),
@@ -110,21 +130,60 @@ pub fn insert(subscription: i32, table: &Table) {
             Some(table.capture().as_str()),
             Some(&table.bytes.to_string()),
             Some(&table.rows_estimate.to_string()),
+            Some(&table.key.is_empty().to_string()),
         ],
     );
 }
 
-/// All tables of a subscription, largest first.
+/// Those whose capture writes whole rows.
+pub fn keyless(relations: &[Relation]) -> Vec<u32> {
+    relations
+        .iter()
+        .filter(|r| r.keyless)
+        .map(|r| r.oid)
+        .collect()
+}
+
+/// All tables of a subscription that are to stay, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
-         where subscription_id = $1::int4 order by bytes desc, schema, name",
+         where subscription_id = $1::int4 and not leaving order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
     )
     .iter()
     .map(read)
     .collect()
+}
+
+/// Those that repl_remove_table takes out.
+pub fn leaving(subscription: i32) -> Vec<Relation> {
+    spi::read(
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
+         from decamp.relation \
+         where subscription_id = $1::int4 and leaving order by schema, name",
+        &[Some(&subscription.to_string())],
+    )
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// The table is to be taken out.
+pub fn leave(subscription: i32, oid: u32) {
+    spi::update(
+        "update decamp.relation set leaving = true where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is out.
+pub fn remove(subscription: i32, oid: u32) {
+    spi::update(
+        "delete from decamp.relation where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
 }
 
 /// Those of a subscription that have this name: schema and table, or the table's alone.
@@ -136,7 +195,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
     };
     spi::read(
         "select source_oid::int8 as oid from decamp.relation \
-         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3)",
+         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3) and not leaving",
         &[Some(&subscription.to_string()), Some(table), schema],
     )
     .iter()
@@ -147,7 +206,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
 /// One table of a subscription, as it is committed now.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
     spi::read_now(
-        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, shape, content \
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
@@ -167,6 +226,7 @@ fn read(row: &Row) -> Relation {
         deferred: row.flag("deferred"),
         planned: row.flag("planned"),
         restarts: row.int("restarts"),
+        keyless: row.flag("keyless"),
         fingerprint: row
             .opt("shape")
             .zip(row.opt("content"))
@@ -174,6 +234,17 @@ fn read(row: &Row) -> Relation {
                 shape: shape.to_owned(),
                 content: content.to_owned(),
             }),
+        columns: row
+            .opt("columns")
+            .map(|json| serde_json::from_str(json).expect("we wrote it"))
+            .map(|(pairs, table, content)| Columns {
+                pairs,
+                table,
+                content,
+            }),
+        error: row.opt("error").map(str::to_owned),
+        sqlstate: row.opt("error_sqlstate").map(str::to_owned),
+        hint: row.opt("hint").map(str::to_owned),
     }
 }
 
@@ -192,8 +263,22 @@ pub fn enter(subscription: i32, oid: u32, from: State, to: State) {
 
 /// Whether a table is still to be copied, as it is committed now.
 pub fn is_any_incomplete(subscription: i32) -> bool {
-    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and state in ('init', 'copying', 'copied') limit 1";
+    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and not leaving and state in ('init', 'copying', 'copied') limit 1";
     !spi::read_now(sql, &[Some(&subscription.to_string())]).is_empty()
+}
+
+/// Notes by way of which columns the rows are being delivered.
+pub fn set_columns(subscription: i32, oid: u32, columns: &Columns) {
+    let json = serde_json::to_string(&(&columns.pairs, columns.table, &columns.content));
+    let json = json.expect("numbers and a text");
+    spi::update(
+        "update decamp.relation set columns = $3 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(&json),
+        ],
+    );
 }
 
 /// Notes what the source's table looks like while its rows are being delivered.
@@ -237,7 +322,7 @@ pub fn set_planned(subscription: i32, oid: u32, bytes: i64, rows_estimate: i64) 
 /// The copy of a table is to begin anew, before anything has been built on it.
 pub fn restart(subscription: i32, oid: u32) {
     spi::update(
-        "update decamp.relation set planned = false, restarts = restarts + 1 \
+        "update decamp.relation set planned = false, columns = null, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid and planned",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
     );
@@ -247,10 +332,23 @@ pub fn restart(subscription: i32, oid: u32) {
 pub fn copy_again(subscription: i32, oid: u32) {
     spi::update(
         "update decamp.relation \
-         set state = 'copying', errored_from = null, error = null, error_sqlstate = null, hint = null, planned = false, \
+         set state = 'copying', errored_from = null, error = null, error_sqlstate = null, hint = null, planned = false, columns = null, \
              deferred = false, restarts = restarts + 1 \
          where subscription_id = $1::int4 and source_oid = $2::oid",
         &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is called so now. Two may have changed places: names are compared at the end of the transaction.
+pub fn rename(subscription: i32, oid: u32, schema: &str, name: &str) {
+    spi::update(
+        "update decamp.relation set schema = $3, name = $4 where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(schema),
+            Some(name),
+        ],
     );
 }
 
@@ -281,10 +379,24 @@ pub fn forgive(subscription: i32) -> u64 {
     )
 }
 
+/// Lets one stopped table try again; false if changes of it were missed.
+pub fn forgive_one(subscription: i32, oid: u32) -> bool {
+    spi::update(
+        "update decamp.relation \
+         set state = errored_from, errored_from = null, error = null, error_sqlstate = null, hint = null \
+         where subscription_id = $1::int4 and source_oid = $2::oid and state = 'errored' and error_sqlstate <> $3",
+        &[
+            Some(&subscription.to_string()),
+            Some(&oid.to_string()),
+            Some(MISSED),
+        ],
+    ) == 1
+}
+
 /// How many tables stopped because changes were not captured.
 pub fn with_missed_changes(subscription: i32) -> i64 {
     spi::read(
-        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2",
+        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2 and not leaving",
         &[Some(&subscription.to_string()), Some(MISSED)],
     )[0]
     .int("n")

@@ -2,17 +2,21 @@
 //!
 //! A delta means "make the target's row for this key equal the source's row now". A batch reads, in one snapshot of the
 //! source, truncations and deltas of all tables, deletes them there, and merges the rows it found into the target; the
-//! target commits first, then the source (ack after commit): dying in between replays the batch, which is harmless.
+//! target commits first, then the source (ack after commit): dying in between replays the batch, which is harmless. Tables without
+//! a key have deltas of another kind, of which the same is not true: `multiset.rs`.
 
 mod batch;
 mod ladder;
+pub mod multiset;
 mod part;
+mod rejection;
 mod segments;
 mod statement;
 mod truncation;
 
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;
+pub use rejection::{READ_RULE, Rule, explained};
 pub use segments::Segments;
 pub use statement::Plan;
 

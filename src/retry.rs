@@ -9,6 +9,15 @@ use crate::failure::Failure;
 /// captured. Of our own, so that no server's error is taken for it.
 pub const MISSED: &str = "DC001";
 
+/// SQLSTATE of a table whose two sides differ so that no row gets across: it goes on by itself when they match.
+pub const DRIFT: &str = "DC002";
+
+/// SQLSTATE of a table whose two sides differ so that one row did not get across: likewise, when nothing differs.
+pub const MISFIT: &str = "DC003";
+
+/// SQLSTATE of a table without a key that is not on the target what it was on the source: somebody has written to it there.
+pub const DIFFERS: &str = "DC004";
+
 /// What the apply worker does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,6 +71,9 @@ pub fn advised(failure: Failure, subscription: &str) -> Failure {
         hint => hint.clone(),
     };
     let mend = match &failure.sqlstate[..2] {
+        "DC" => {
+            "Make the target's rows those of the source, or copy the table anew, for which there is repl_resync."
+        }
         "23" | "44" => {
             "A constraint of the target refuses a row that the source has: compare the table on both sides with \\d and \
              change the target."

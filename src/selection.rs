@@ -45,11 +45,6 @@ impl Choice {
         }
     }
 
-    /// Patterns of what is left out.
-    pub fn excluded(&self) -> impl Iterator<Item = &str> {
-        self.exclude.iter().map(Pattern::text)
-    }
-
     /// Patterns that match no table at all: typing errors, most likely.
     pub fn unmatched<'a>(&'a self, tables: &'a [Table]) -> impl Iterator<Item = &'a str> {
         self.tables
@@ -63,7 +58,6 @@ impl Choice {
 /// A table that is wanted but cannot be taken.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    Keyless,
     Foreign,
     /// wanted without its partitioned parent
     LonePartition,
@@ -73,6 +67,17 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// The end of a sentence about the table.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Self::Foreign => ", and its rows are on another server",
+            Self::LonePartition => ", and its partitioned parent is not followed",
+            Self::NotOwned => ", and our role does not own it",
+            Self::NotSelectable => ", and our role may not read it",
+            Self::RowSecurity => ", and its policies hide rows from our role",
+        }
+    }
+
     pub fn of(table: &Table) -> Option<Self> {
         if table.kind == Kind::Foreign {
             Some(Self::Foreign)
@@ -82,8 +87,6 @@ impl Obstacle {
             Some(Self::NotSelectable)
         } else if table.row_security {
             Some(Self::RowSecurity)
-        } else if table.key.is_empty() {
-            Some(Self::Keyless)
         } else {
             None
         }
@@ -172,15 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn keyless_and_foreign_tables_are_named() {
-        let mut keyless = table(1, "public", "k");
-        keyless.key.clear();
+    fn foreign_tables_are_named() {
+        let mut closed = table(1, "public", "k");
+        closed.selectable = false;
         let mut foreign = table(2, "public", "f");
         foreign.kind = Kind::Foreign;
-        let tables = [keyless, foreign];
+        let tables = [closed, foreign];
         let all = select(&tables, &choice(None, &[]));
         assert_eq!(all.obstacles.len(), 1);
-        assert_eq!(all.obstacles[0].1, Obstacle::Keyless);
+        assert_eq!(all.obstacles[0].1, Obstacle::NotSelectable);
         assert_eq!(
             select(&tables, &choice(Some(&["*"]), &[])).obstacles.len(),
             2

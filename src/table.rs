@@ -47,6 +47,8 @@ pub struct Table {
     pub bytes: i64,
     pub rows_estimate: i64,
     pub columns: Vec<Column>,
+    /// name of the primary key's constraint
+    pub primary_key: Option<String>,
     /// empty: keyless
     pub key: Vec<KeyColumn>,
     /// the key's constraint is deferrable: no ON CONFLICT on it
@@ -57,6 +59,8 @@ pub struct Table {
 
 #[derive(Clone, Debug)]
 pub struct Column {
+    /// stays the same when the column is renamed
+    pub attnum: i64,
     pub name: String,
     /// as declared
     pub type_name: String,
@@ -144,6 +148,7 @@ impl Table {
             bytes: 0,
             rows_estimate: 0,
             columns: Vec::new(),
+            primary_key: None,
             key: vec![KeyColumn {
                 name: "id".into(),
                 equality: "operator(pg_catalog.=)".into(),

@@ -184,11 +184,12 @@ impl Look {
                 return Ok(outcome);
             }
         };
-        let by_name = |t: &&Table| t.schema == relation.schema && t.name == relation.name;
         let Some(source) = source.iter().find(|t| t.oid == relation.oid) else {
             return Ok(missing("the source"));
         };
-        let Some(target) = target.iter().find(by_name) else {
+        // it may have been renamed on both
+        let same_name = |t: &&Table| t.schema == source.schema && t.name == source.name;
+        let Some(target) = target.iter().find(same_name) else {
             return Ok(missing("the target"));
         };
         // as it is now: the tables before it may have taken long
@@ -246,8 +247,14 @@ fn repair(sides: &mut Sides, followed: &Followed, depth: Depth) -> Result<Outcom
     let mut rounds = 0;
     loop {
         let mut outcome = followed.verify(sides, depth)?;
-        let differs = outcome.equal == Some(false) && !outcome.differing.is_empty();
-        let by_key = !outcome.key.is_empty();
+        let keys: Vec<_> = outcome
+            .differing
+            .iter()
+            .map(|(key, _)| key.clone())
+            .filter(|key| !outcome.left_out.contains(key))
+            .collect();
+        let differs = outcome.equal == Some(false) && !keys.is_empty();
+        let by_key = !outcome.key.is_empty() && !followed.relation.keyless;
         if !differs || !by_key || rounds == ROUNDS {
             if differs {
                 outcome.note(followed.anew());
@@ -257,11 +264,6 @@ fn repair(sides: &mut Sides, followed: &Followed, depth: Depth) -> Result<Outcom
             }
             return Ok(outcome);
         }
-        let keys: Vec<_> = outcome
-            .differing
-            .iter()
-            .map(|(key, _)| key.clone())
-            .collect();
         let moment = mend::deliver(sides, followed.source, &keys)?;
         delivered += keys.len();
         rounds += 1;

@@ -216,12 +216,8 @@ fn server_comes_back_after_a_crash() {
 #[test]
 fn pgbench_writes_through_tls() {
     let source = Source::start();
-    let load = source.pgbench().init(&source, 1).rate(200).start();
-    source.poll_until(
-        DATABASE,
-        "select count(*) > 50 from pgbench_history where id > 0",
-        SOON,
-    );
+    let load = source.pgbench().init(1).rate(200).start();
+    source.poll_until(DATABASE, "select count(*) > 50 from pgbench_history", SOON);
     load.stop(&source);
     let count = || source.query_one_text(DATABASE, "select count(*) from pgbench_history");
     let before = count();
@@ -234,7 +230,7 @@ fn pgbench_goes_on_after_a_restart() {
     let source = Source::start();
     let load = source
         .pgbench()
-        .init(&source, 1)
+        .init(1)
         .through_restarts()
         .rate(200)
         .start();

@@ -12,13 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Zoo and pgbench, both written to from before the copy until after streaming began.
 fn migrate_under_load(pair: &Pair) {
     pair.load_zoo(300);
-    let bench = pair
-        .source
-        .pgbench()
-        .init(&pair.source, 1)
-        .clients(2)
-        .rate(150)
-        .start();
+    let bench = pair.source.pgbench().init(1).clients(2).rate(150).start();
     let churn = pair.source.churn(7, 2);
     pair.migrate("");
     pair.wait_for("streaming", 2 * MINUTE);

@@ -81,6 +81,10 @@ fn stop_at_any_moment() {
         pair.stop_migration();
         pair.sql("DROP TABLE IF EXISTS item, note");
         assert_eq!(pair.query("SELECT count(*) FROM decamp.applied"), "0");
+        assert_eq!(
+            pair.query("SELECT count(*) FROM decamp.applied_snapshot"),
+            "0"
+        );
     }
     pair.stream("");
     load.stop(&pair.source);

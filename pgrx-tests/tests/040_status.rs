@@ -194,7 +194,14 @@ fn status_for_whom() {
     let row = watcher.query_one(same, &[]).expect("a row");
     assert_eq!(row.get::<_, String>(0), "streaming");
     assert_eq!(row.get::<_, i32>(1), 1, "pg_monitor sees the worker");
-    for table in ["subscription", "relation", "task", "event", "applied"] {
+    for table in [
+        "subscription",
+        "relation",
+        "task",
+        "event",
+        "applied",
+        "applied_snapshot",
+    ] {
         for client in [&mut watcher, &mut anybody] {
             let error = client
                 .query(&format!("select * from decamp.{table}"), &[])

@@ -13,12 +13,7 @@ fn helper_moves_to_a_managed_target() {
     let managed = Managed::start();
     let pair = Pair::start();
     pair.load_zoo(100);
-    let bench = pair
-        .source
-        .pgbench()
-        .init(&pair.source, 1)
-        .rate(100)
-        .start();
+    let bench = pair.source.pgbench().init(1).rate(100).start();
     let churn = pair.source.churn(70, 1);
     let target = managed.uri();
     let more = format!("target => '{target}', workers => 3");

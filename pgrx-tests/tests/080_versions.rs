@@ -11,12 +11,7 @@ use decamp_tests::{Mode, Pair, have_source, have_target};
 
 /// The zoo and pgbench, both written to all the time; `midway` once it streams.
 fn pass(pair: &Pair, more: &str, except: &[&str], midway: impl FnOnce()) {
-    let bench = pair
-        .source
-        .pgbench()
-        .init(&pair.source, 1)
-        .rate(100)
-        .start();
+    let bench = pair.source.pgbench().init(1).rate(100).start();
     let churn = pair.source.churn(u64::from(pair.source.major()), 1);
     pair.stream(more);
     midway();

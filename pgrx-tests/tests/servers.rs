@@ -42,6 +42,8 @@ mod cuts;
 mod deferral;
 #[path = "130_disappearance.rs"]
 mod disappearance;
+#[path = "177_drift.rs"]
+mod drift;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
@@ -50,6 +52,10 @@ mod helper;
 mod import;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
+#[path = "178_keyless.rs"]
+mod keyless;
+#[path = "179_keyless_trouble.rs"]
+mod keyless_trouble;
 #[path = "173_kinds.rs"]
 mod kinds;
 #[path = "010_migration.rs"]
@@ -76,6 +82,8 @@ mod rewrites;
 mod security;
 #[path = "170_segments.rs"]
 mod segments;
+#[path = "176_skip.rs"]
+mod skip;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]
@@ -84,6 +92,8 @@ mod stop;
 mod stopped_tables;
 #[path = "174_swaps.rs"]
 mod swaps;
+#[path = "168_tables_out.rs"]
+mod tables_out;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "180_verify.rs"]

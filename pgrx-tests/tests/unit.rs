@@ -6,6 +6,8 @@
 mod chunk_plan;
 #[path = "../../src/import/consequence.rs"]
 mod consequence;
+#[path = "../../src/libpq/discretion.rs"]
+mod discretion;
 #[path = "../../src/drift.rs"]
 mod drift;
 #[path = "../../src/import/extension.rs"]

@@ -2,7 +2,7 @@
 -- No parameters.
 -- The key is the primary key, else the narrowest unique index that is valid, not partial, not deferrable, without
 -- expressions and over NOT NULL columns.
--- Returns oid (of the table), name, type (as declared), base_type (domains resolved), not_null, has_default, generated,
+-- Returns oid (of the table), attnum, name, type (as declared), base_type (domains resolved), not_null, has_default, generated,
 -- identity ('', a = always, d = by default), key_place (1.. or null), equality (operator of the key's index, null off
 -- the key), deferrable (the key's constraint is).
 with user_table as (
@@ -50,6 +50,7 @@ key_column as (
     where u.place <= k.width
 )
 select a.attrelid::int8 as oid,
+       a.attnum,
        a.attname as name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
        base.name as base_type,

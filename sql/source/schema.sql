@@ -12,6 +12,14 @@ insert into {schema}.origin (subscription)
 select {uuid}::uuid
 where not exists (select 1 from {schema}.origin);
 
-create table if not exists {schema}.truncation (relation oid not null, schema text not null, name text not null);
+create table if not exists {schema}.truncation (
+    relation oid    not null,
+    schema   text   not null,
+    name     text   not null,
+    txid     bigint not null default txid_current(),
+    -- of tables without a key only
+    member   oid,
+    position bigint
+);
 
 alter table {schema}.truncation replica identity full;

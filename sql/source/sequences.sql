@@ -14,6 +14,8 @@ join pg_catalog.pg_sequence s on s.seqrelid = c.oid
 where c.relkind = 'S'
   and c.relpersistence <> 't'
   and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'decamp')
+  and not (n.nspname ~ '^decamp_' and exists (
+      select 1 from pg_catalog.pg_class o where o.relnamespace = n.oid and o.relname = 'origin'))
   and not exists (
       select 1 from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')

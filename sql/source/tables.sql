@@ -2,7 +2,8 @@
 -- No parameters.
 -- Returns oid, schema, name, kind (relkind), persistence, root (oid of the topmost partitioned parent, null if not a
 -- partition), inherits (old-style inheritance, up or down), owned (this role may act as the owner), owner, selectable,
--- row_security (policies would apply to this role), update_rule (it has a rule on UPDATE, even a disabled one).
+-- row_security (policies would apply to this role), update_rule (it has a rule on UPDATE, even a disabled one), primary_key
+-- (name of its constraint).
 with recursive
 tree(root, leaf) as (
     select i.inhparent, i.inhrelid
@@ -29,7 +30,8 @@ select c.oid::int8 as oid,
        pg_catalog.row_security_active(c.oid) as row_security,
        c.relhasrules and exists (
            select 1 from pg_catalog.pg_rewrite w where w.ev_class = c.oid and w.ev_type = '2'
-       ) as update_rule
+       ) as update_rule,
+       (select p.conname from pg_catalog.pg_constraint p where p.conrelid = c.oid and p.contype = 'p') as primary_key
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join tree t on t.leaf = c.oid

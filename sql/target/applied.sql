@@ -1,5 +1,5 @@
 -- The state that commits together with the data, on a target that is another server than the extension's.
--- The same table as in bootstrap.sql. PostgreSQL 10 or later.
+-- The same tables as in bootstrap.sql. PostgreSQL 10 or later.
 create schema if not exists decamp;
 
 create table if not exists decamp.applied (
@@ -8,4 +8,13 @@ create table if not exists decamp.applied (
     rows              bigint,
     at                timestamptz not null default pg_catalog.now(),
     constraint applied_pkey primary key (subscription, task)
+);
+
+create table if not exists decamp.applied_snapshot (
+    subscription      uuid not null,
+    relation          oid not null,
+    snapshot          text,
+    layout            text not null,
+    at                timestamptz not null default pg_catalog.now(),
+    constraint applied_snapshot_pkey primary key (subscription, relation)
 );

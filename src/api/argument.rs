@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::pg::{activity, server, spi};
+use crate::relation::{self, Relation};
 use crate::subscription::{State, Subscription};
 
 /// Errors: 22004 for NULL.
@@ -85,6 +86,29 @@ pub fn table(value: &str) -> Result<Vec<String>, Failure> {
             .hint("Write it as in SQL: 'public.orders' or '\"Mixed\".\"Case\"'.")
     })?;
     Ok(serde_json::from_str(&parts).expect("array_to_json of text[] without NULLs"))
+}
+
+/// A subscription's table, by `schema.name` or, if only one schema has it, by name. Errors: 42P01, 42P09, 22023.
+pub fn followed(subscription: &Subscription, table: &str) -> Result<Relation, Failure> {
+    let unknown = || {
+        Failure::new(
+            "42P01",
+            format!("subscription {:?} has no table {table}", subscription.name),
+        )
+        .hint(format!(
+            "SELECT schema, \"table\" FROM repl_tables WHERE subscription = '{}'; partitions go with their root.",
+            subscription.name
+        ))
+    };
+    let wanted = self::table(table)?;
+    if wanted.len() > 2 {
+        return Err(unknown());
+    }
+    match relation::named(subscription.id, &wanted).as_slice() {
+        [oid] => relation::by_oid(subscription.id, *oid).ok_or_else(unknown),
+        [] => Err(unknown()),
+        _ => Err(ambiguous(table)),
+    }
 }
 
 /// The error for a name that several schemas have.

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::pg::server;
 use crate::pg::worker::{self, APPLY_CLASS};
 use crate::relation;
+use crate::skipped;
 use crate::subscription;
 use crate::task;
 
@@ -31,13 +32,14 @@ fn resync(name: &str, table: &str) -> Result<String, Failure> {
             .detail("It was started with copy_data => false: the rows it began with are not known to be those of the source.")
             .hint("repl_stop, empty the table, and start again."));
     }
-    let oid = find(subscription.id, name, table)?;
-    let known = relation::by_oid(subscription.id, oid).ok_or_else(|| unknown(name, table))?;
+    let known = argument::followed(&subscription, table)?;
+    let oid = known.oid;
     if known.state == relation::State::Init {
         return Ok(format!("table {} has not been copied yet", known.shown()));
     }
     task::forget_built(subscription.id, oid);
     relation::copy_again(subscription.id, oid);
+    let back = skipped::end(subscription.id, oid, None, "repl_resync", true);
     subscription::go_back_for_tables(subscription.id);
     event::record(
         Severity::Info,
@@ -49,27 +51,12 @@ fn resync(name: &str, table: &str) -> Result<String, Failure> {
     worker::pids(APPLY_CLASS, subscription.id)
         .into_iter()
         .for_each(worker::wake);
+    let rows = match back {
+        0 => String::new(),
+        n => format!(", with {n} rows that were left out"),
+    };
     Ok(format!(
-        "table {} is emptied on the target and copied anew; the others go on; see repl_tables",
+        "table {} is emptied on the target and copied anew{rows}; the others go on; see repl_tables",
         known.shown()
-    ))
-}
-
-/// By `schema.name` or, if only one schema has it, by name; quoted as in SQL. Errors: 42P01, 22023.
-fn find(subscription: i32, name: &str, table: &str) -> Result<u32, Failure> {
-    match relation::named(subscription, &argument::table(table)?).as_slice() {
-        [oid] => Ok(*oid),
-        [] => Err(unknown(name, table)),
-        _ => Err(argument::ambiguous(table)),
-    }
-}
-
-fn unknown(name: &str, table: &str) -> Failure {
-    Failure::new(
-        "42P01",
-        format!("subscription {name:?} has no table {table}"),
-    )
-    .hint(format!(
-        "SELECT schema, \"table\" FROM repl_tables WHERE subscription = '{name}'; partitions go with their root."
     ))
 }

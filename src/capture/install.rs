@@ -2,7 +2,7 @@
 
 use super::partition::{self, Partition};
 use super::segment::{self, Segment};
-use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, removal};
+use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, keyless, removal};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, ident};
@@ -25,19 +25,21 @@ pub fn install(
         .enumerate()
         .map(|(i, k)| format!("{} as k{}", ident(&k.name), i + 1))
         .collect();
-    let number = segment::newest(segments, table.oid);
+    let segment = names.segment(table.oid, segment::newest(segments, table.oid));
+    let (create, truncate_function) = if table.key.is_empty() {
+        (
+            keyless::segment(names, table, &segment),
+            keyless::truncate_function(names, table),
+        )
+    } else {
+        (
+            segment::of_keys(&segment, &key.join(", "), &table.only()),
+            truncate_function(names, table),
+        )
+    };
     let before = format!(
         "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
-         {} {}",
-        segment::create(names, table.oid, number, &key.join(", "), &table.only()),
-        fill(
-            include_str!("../../sql/source/truncate_function.sql"),
-            &[
-                ("function_truncate", &names.function(table.oid, "_truncate")),
-                ("schema", &ident(&names.schema())),
-                ("oid", &table.oid.to_string()),
-            ],
-        ),
+         {create} alter table {segment} replica identity full; {truncate_function}",
     );
     let locked = format!(
         "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
@@ -45,7 +47,7 @@ pub fn install(
     );
     let triggers = format!(
         "{}; {} {} commit",
-        triggers(names, table, &names.segment(table.oid, number)),
+        triggers(names, table, &segment),
         truncate_triggers(names, table, &partitions),
         always(source.version(), names, table),
     );
@@ -63,7 +65,21 @@ pub fn install(
     Ok(partitions)
 }
 
+fn truncate_function(names: &Names, table: &Table) -> String {
+    fill(
+        include_str!("../../sql/source/truncate_function.sql"),
+        &[
+            ("function_truncate", &names.function(table.oid, "_truncate")),
+            ("schema", &ident(&names.schema())),
+            ("oid", &table.oid.to_string()),
+        ],
+    )
+}
+
 fn triggers(names: &Names, table: &Table, segment: &str) -> String {
+    if table.key.is_empty() {
+        return keyless::triggers(names, table, segment);
+    }
     let key = |prefix: &str| {
         table
             .key
@@ -160,7 +176,8 @@ pub fn installed(
     Ok(rows.iter().map(|row| row.oid("oid")).collect())
 }
 
-/// Capture put on anew where it was dropped, in part perhaps, or disabled: changes have been missed. Errors: as of `install`.
+/// Capture put on anew where it was dropped, in part perhaps, or disabled, or where the key is another one: its deltas are of no
+/// use any more, the table is to be copied. Errors: as of `install`.
 pub fn reinstall(
     source: &mut Connection,
     names: &Names,
@@ -172,6 +189,7 @@ pub fn reinstall(
     }
     let triggers = EVENTS.map(|event| names.trigger(event));
     removal::remove(source, &table.qualified(), &triggers)?;
+    removal::drop_segments(source, names, table.oid)?;
     let segments = segment::read(source, names)?;
     let partitions = install(source, names, table, &segments)?;
     settle(source, names)?;

@@ -1,7 +1,7 @@
 //! Partitions come and go while a migration runs. Row triggers follow by themselves; what does not is mended here by the
 //! same means as everything else, deltas and truncations, so that replay makes the target equal.
 
-use super::{LOCK_TIMEOUT, Names, enable_always};
+use super::{LOCK_TIMEOUT, Names, enable_always, keyless};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{ident, literal, qualified};
@@ -93,6 +93,9 @@ pub fn arrived(
     if !partition.leaf {
         return Ok(());
     }
+    if root.key.is_empty() {
+        return keyless::deliver(source, names, root.oid, partition);
+    }
     // in a transaction of its own, which locks nobody out however many rows there are. Rows written meanwhile leave deltas,
     // and those wait: replay runs in this process, after this.
     let key: Vec<String> = root.key.iter().map(|k| ident(&k.name)).collect();
@@ -122,7 +125,19 @@ pub fn left(
     )
 }
 
-fn truncation(names: &Names, root: u32, partition: &Partition) -> String {
+/// Deltas of a table without a key whose partitions are no longer part of it.
+pub fn forget_strangers(
+    source: &mut Connection,
+    names: &Names,
+    root: &Table,
+) -> Result<(), Failure> {
+    if root.key.is_empty() {
+        keyless::forget_strangers(source, names, root.oid)?;
+    }
+    Ok(())
+}
+
+pub(super) fn truncation(names: &Names, root: u32, partition: &Partition) -> String {
     format!(
         "insert into {} (relation, schema, name) values ({root}, {}, {});",
         names.truncation(),
@@ -131,7 +146,7 @@ fn truncation(names: &Names, root: u32, partition: &Partition) -> String {
     )
 }
 
-fn in_transaction(source: &mut Connection, sql: &str) -> Result<(), Failure> {
+pub(super) fn in_transaction(source: &mut Connection, sql: &str) -> Result<(), Failure> {
     let result = source.batch(&format!("{sql} commit"));
     if result.is_err() {
         source.rollback();

@@ -50,6 +50,13 @@ pub fn read(source: &mut Connection, names: &Names) -> Result<Vec<Segment>, Fail
     Ok(segments)
 }
 
+/// The segments of one table, qualified and quoted, oldest first.
+pub fn named(source: &mut Connection, names: &Names, table: u32) -> Result<Vec<String>, Failure> {
+    let segments = read(source, names)?;
+    let of_table = segments.iter().filter(|s| s.table == table);
+    Ok(of_table.map(|s| names.segment(table, s.number)).collect())
+}
+
 /// The number of the segment that capture on `table` writes to, or is to write to if there is none yet.
 pub fn newest(segments: &[Segment], table: u32) -> u32 {
     segments
@@ -238,13 +245,9 @@ pub fn dispose(source: &mut Connection, name: &str, how: Disposal) -> Result<Dis
     Ok(Disposed::Done)
 }
 
-/// The statements that make the first segment of a table, of these columns, if it is not there. `number`: as of [`newest`].
-pub fn create(names: &Names, table: u32, number: u32, columns: &str, from: &str) -> String {
-    let segment = names.segment(table, number);
-    format!(
-        "create table if not exists {segment} as select {columns} from {from} with no data; \
-         alter table {segment} replica identity full;"
-    )
+/// The statement that makes the first segment of a table with a key, of these columns, if it is not there.
+pub fn of_keys(segment: &str, columns: &str, from: &str) -> String {
+    format!("create table if not exists {segment} as select {columns} from {from} with no data;")
 }
 
 /// The statement that tells which of `segments` have rows, as table and number, and 0, 0 for truncations of

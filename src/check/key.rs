@@ -1,43 +1,46 @@
-//! Does every table have a key, and what to do about those that have none.
+//! Which tables have no key, what that costs, and how to give them one.
 
 use super::finding::Findings;
 use super::scope::{Scope, subject};
 use super::side::Side;
 use super::wording;
-use crate::quote;
-use crate::selection::Choice;
+use crate::replay::multiset;
 use crate::table::{Kind, Table};
 
-/// With more keyless tables than this the full exclude list is told once, not on each row.
-const REPEATED: usize = 20;
+/// Below this a table is read in a moment.
+const LARGE: i64 = 100 << 20;
 
-pub fn check(scope: &Scope, source: &Side, choice: &Choice, findings: &mut Findings) {
-    let keyless: Vec<&Table> = scope
-        .obstacles
-        .iter()
-        .map(|(t, _)| t)
-        .filter(|t| t.key.is_empty() && is_candidate(t))
-        .collect();
-    let list = exclude_list(choice, &keyless);
-    for (at, table) in keyless.iter().enumerate() {
-        let exclude = if at == 0 || keyless.len() <= REPEATED {
-            list.as_str()
-        } else {
-            "(see the first of these rows)"
-        };
-        findings.error(
-            "0A000",
+pub fn check(scope: &Scope, source: &Side, findings: &mut Findings) {
+    let keyless: Vec<&Table> = scope.taken.iter().filter(|t| t.key.is_empty()).collect();
+    for table in keyless.iter().filter(|t| t.bytes >= LARGE) {
+        findings.warning(
             subject(table),
             format!(
-                "no key: neither a primary key nor a unique index over NOT NULL columns (adding a column rewrites the table, \
-                 {}, and blocks it meanwhile)",
+                "no key, {}: it is copied in one piece from one snapshot, and each batch with updated or deleted rows of it reads \
+                 the whole table on the target, unless an index finds them (adding a column rewrites the table, and blocks it \
+                 meanwhile)",
                 wording::bytes(table.bytes),
             ),
-            source.sql(format!("{}\n-- or leave it out:\nexclude => {exclude}", new_key(table))),
+            source.sql(new_key(table)),
         );
+    }
+    for table in &keyless {
+        if let Err(failure) = multiset::refuse_other_order(table, &scope.tables) {
+            let fix = format!("{}\n-- or leave it out with exclude", new_key(table));
+            findings.error("0A000", subject(table), failure.message, source.sql(fix));
+        }
     }
     if keyless.is_empty() && !scope.taken.is_empty() {
         findings.ok("keys", "every table has one");
+    } else if !keyless.is_empty() {
+        let names: Vec<String> = keyless.iter().map(|t| t.shown()).collect();
+        findings.ok(
+            "keys",
+            format!(
+                "none, rows are matched by all their columns: {}",
+                wording::names(&names)
+            ),
+        );
     }
     let deferrable = scope.named(|t| t.deferrable_key);
     if !deferrable.is_empty() {
@@ -50,22 +53,6 @@ pub fn check(scope: &Scope, source: &Side, choice: &Choice, findings: &mut Findi
             None,
         );
     }
-}
-
-/// Foreign tables and lone partitions are not taken for other reasons.
-fn is_candidate(table: &Table) -> bool {
-    table.kind != Kind::Foreign && table.root.is_none()
-}
-
-/// What is excluded already, and all keyless tables.
-fn exclude_list(choice: &Choice, keyless: &[&Table]) -> String {
-    let patterns: Vec<String> = choice
-        .excluded()
-        .map(str::to_owned)
-        .chain(keyless.iter().map(|t| t.shown()))
-        .map(|pattern| quote::literal(&pattern).trim_start().to_owned())
-        .collect();
-    format!("array[{}]", patterns.join(", "))
 }
 
 fn new_key(table: &Table) -> String {

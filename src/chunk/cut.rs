@@ -20,6 +20,21 @@ pub struct Member {
     pub rows_estimate: i64,
 }
 
+impl Member {
+    /// A table and all that it consists of.
+    pub fn whole(table: &Table, members: &[Member]) -> Self {
+        Self {
+            relation: table.oid,
+            oid: table.oid,
+            name: table.qualified(),
+            filenode: None,
+            pages: members.iter().map(|m| m.pages).sum(),
+            bytes: members.iter().map(|m| m.bytes).sum(),
+            rows_estimate: members.iter().map(|m| m.rows_estimate).sum(),
+        }
+    }
+}
+
 /// Where the rows of some tables are. Errors: 55P03 when somebody has one locked.
 pub fn members(source: &mut Connection, relations: &[u32]) -> Result<Vec<Member>, Failure> {
     let oids: Vec<String> = relations.iter().map(u32::to_string).collect();

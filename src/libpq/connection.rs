@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pq_sys::{ConnStatusType, ExecStatusType, PGresult};
 
+use super::discretion::Told;
 use super::probe::Probe;
 use super::raw::Raw;
 use super::session::QUIET;
@@ -279,37 +280,24 @@ impl Connection {
                 (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
             }
         };
-        // codes of `postgres_ext.h`: C SQLSTATE, M primary message, D detail, H hint
+        // codes of `postgres_ext.h`: C SQLSTATE, M primary message, D detail, H hint, W context, n constraint, c column
         let Some(sqlstate) = field(b'C' as i32) else {
             return self.lost();
         };
-        let message = field(b'M' as i32).unwrap_or_default();
-        let mut failure =
-            Failure::new(&sqlstate, without_value(&sqlstate, &message)).at(self.origin());
-        failure.detail = without_values(&sqlstate, field(b'D' as i32));
-        failure.hint = field(b'H' as i32);
+        let told = Told {
+            sqlstate,
+            message: field(b'M' as i32).unwrap_or_default(),
+            detail: field(b'D' as i32),
+            hint: field(b'H' as i32),
+            context: field(b'W' as i32),
+            constraint: field(b'n' as i32),
+            column: field(b'c' as i32),
+        };
+        let mut failure = told.failure(self.role == Role::Target).at(self.origin());
         // SAFETY: a live connection.
         failure.disconnected = self.raw.status() == ConnStatusType::CONNECTION_BAD;
-        if let Some(constraint) = field(b'n' as i32) {
-            failure = failure.during(format_args!("checking constraint \"{constraint}\""));
-        }
         failure
     }
-}
-
-/// `invalid input syntax for type integer: "..."`: what follows the colon is a value.
-fn without_value<'a>(sqlstate: &str, message: &'a str) -> &'a str {
-    if sqlstate.starts_with("22") {
-        message.split(": \"").next().unwrap_or(message)
-    } else {
-        message
-    }
-}
-
-/// Details of integrity and data errors quote rows ("Key (email)=(...) already exists", "Failing row contains (...)"):
-/// they stay out of status and events.
-fn without_values(sqlstate: &str, detail: Option<String>) -> Option<String> {
-    detail.filter(|_| !sqlstate.starts_with("22") && !sqlstate.starts_with("23"))
 }
 
 pub(super) fn status(answer: &Answer) -> ExecStatusType {

@@ -19,6 +19,17 @@ pub const QUIET: &str = "set session_replication_role = replica";
 /// How long a session that writes the target waits for a lock.
 pub const TARGETS_LOCK_TIMEOUT: &str = "set lock_timeout = '10s';";
 
+/// What decides how values look as text, in every session of ours; functions of ours on the source set the same.
+pub const RENDERING: [(&str, &str); 7] = [
+    ("search_path", "pg_catalog"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+];
+
 impl Role {
     pub fn origin(self) -> Origin {
         match self {
@@ -33,9 +44,12 @@ impl Role {
     /// `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk. `jit = off`: on our
     /// statements, wide over catalogs and segments with few rows in them, compiling takes longer than running.
     pub fn settings(self, version: i32) -> String {
-        let mut sql = String::from(
-            "set search_path = pg_catalog; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
-             set client_min_messages = warning; set extra_float_digits = 3; set bytea_output = 'hex'; set lc_monetary = 'C'; set standard_conforming_strings = on; \
+        let mut sql: String = RENDERING
+            .iter()
+            .map(|(name, value)| format!("set {name} = '{value}'; "))
+            .collect();
+        sql.push_str(
+            "set client_min_messages = warning; set standard_conforming_strings = on; \
              set row_security = off; set statement_timeout = 0; set lock_timeout = 0; \
              set idle_in_transaction_session_timeout = 0; set default_transaction_read_only = off; \
              set default_transaction_isolation = 'read committed'; set synchronous_commit = on; \

@@ -33,6 +33,11 @@ pub fn is_superuser() -> bool {
     unsafe { pg_sys::superuser() }
 }
 
+/// The role that logged in, whatever the function at hand runs as.
+pub fn session_user() -> String {
+    spi::read("select session_user as name", &[])[0].string("name")
+}
+
 /// Whether this server is a standby.
 pub fn in_recovery() -> bool {
     // SAFETY: reads shared state.

@@ -4,9 +4,10 @@
 //! staging table, then merged.
 
 use super::ladder::Mode;
+use super::multiset::Multiset;
 use super::part::Part;
 use crate::drift;
-use crate::quote::{ident, qualified};
+use crate::quote::{ident, literal, qualified};
 use crate::table::{Kind, Table};
 
 /// Everything needed to replay one table.
@@ -28,9 +29,16 @@ pub struct Plan {
     pub upsert: String,
     pub delete_all: String,
     pub insert_all: String,
+    /// of a table without a key, which has none of the statements above
+    pub multiset: Option<Multiset>,
     keys: String,
     fetch_tail: String,
+    /// which of the keys taken are left alone: a condition, or nothing
+    left_out: String,
 }
+
+/// So many tables give a batch what each would alone; of more each gives less.
+const USUAL_CROWD: u64 = 5;
 
 /// Batches take at most this many keys of one table.
 pub const MOST_KEYS: u64 = 20_000;
@@ -180,9 +188,61 @@ impl Plan {
             upsert,
             delete_all,
             insert_all: insert,
+            multiset: None,
             keys: list(keys),
             fetch_tail,
+            left_out: String::new(),
         }
+    }
+
+    /// For a table without a key.
+    pub fn whole_rows(source: &Table, target: &Table, multiset: Multiset) -> Self {
+        Self {
+            oid: source.oid,
+            shown: source.shown(),
+            lowest: Mode::Upsert,
+            limit: MOST_KEYS,
+            target: match target.kind {
+                Kind::Partitioned => target.qualified(),
+                _ => target.only(),
+            },
+            schema: source.schema.clone(),
+            name: source.name.clone(),
+            create_stage: String::new(),
+            fill_stage: String::new(),
+            delete_gone: String::new(),
+            upsert: String::new(),
+            delete_all: String::new(),
+            insert_all: String::new(),
+            multiset: Some(multiset),
+            keys: String::new(),
+            fetch_tail: String::new(),
+            left_out: String::new(),
+        }
+    }
+
+    /// Takes the deltas of these keys without replaying them. `source`: as for `new`; the values as text, in the key's order.
+    pub fn leave_out(&mut self, source: &Table, skipped: &[Vec<String>]) {
+        let one = |values: &Vec<String>| {
+            let parts: Vec<String> = source
+                .key
+                .iter()
+                .zip(values)
+                .enumerate()
+                .map(|(i, (k, value))| {
+                    let column = source.column(&k.name).expect("a key is of columns");
+                    let value = literal(value);
+                    format!("k{} {} {value}::{}", i + 1, k.equality, column.type_name)
+                })
+                .collect();
+            format!("({})", parts.join(" and "))
+        };
+        self.left_out = if skipped.is_empty() {
+            String::new()
+        } else {
+            let all: Vec<String> = skipped.iter().map(one).collect();
+            format!(" where not ({})", all.join(" or "))
+        };
     }
 
     /// The COPY that takes these deltas and reads their rows.
@@ -197,11 +257,18 @@ impl Plan {
             .map(|at| format!("select {keys} from taken{at}"))
             .collect();
         format!(
-            "copy (with {}, keys as (select distinct {keys} from ({}) taken) {}",
+            "copy (with {}, keys as (select distinct {keys} from ({}) taken{}) {}",
             taken.join(", "),
             all.join(" union all "),
-            self.fetch_tail
+            self.left_out,
+            self.fetch_tail,
         )
+    }
+
+    /// The most deltas that a batch with `crowd` tables takes from this one.
+    pub fn share(&self, crowd: u64) -> u64 {
+        let least = self.limit.min(1000);
+        (self.limit * USUAL_CROWD / crowd.max(USUAL_CROWD)).max(least)
     }
 
     /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it

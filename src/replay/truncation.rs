@@ -6,7 +6,8 @@ use super::statement::Plan;
 use crate::capture::Names;
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::quote::{self, qualified};
+use crate::quote::{self, literal, qualified};
+use crate::row::Row;
 
 /// A table or partition to be emptied on the target.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,32 +17,54 @@ struct Emptied {
     partition: bool,
 }
 
-/// Replays them: which tables, how often.
-pub fn replay(
-    source: &mut Connection,
-    target: &mut Connection,
-    names: &Names,
-    plans: &[Plan],
-) -> Result<Vec<(u32, u64)>, Trouble> {
+/// What was truncated of a table.
+pub struct Truncated {
+    pub oid: u32,
+    /// how often the whole of it
+    pub times: u64,
+    /// of a table without a key: it or its partitions, and after which deltas
+    pub positions: Vec<(u32, i64)>,
+}
+
+/// What takes them on the source.
+pub fn take(names: &Names, plans: &[Plan]) -> String {
     let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
-    let rows = source.query(
-        &format!(
-            "delete from {} where relation = any ($1::oid[]) returning relation::int8 as oid, schema, name",
-            names.truncation()
-        ),
-        &[Some(&quote::array(&oids))],
-    )?;
-    let mut times: Vec<(u32, u64)> = Vec::new();
+    format!(
+        "delete from {} where relation = any ({}::oid[]) returning relation::int8 as oid, schema, name, \
+         member::int8 as member, position",
+        names.truncation(),
+        literal(&quote::array(&oids)),
+    )
+}
+
+/// Replays what [`take`] returned: which tables.
+pub fn replay(
+    rows: &[Row],
+    target: &mut Connection,
+    plans: &[Plan],
+) -> Result<Vec<Truncated>, Trouble> {
+    let mut truncated: Vec<Truncated> = Vec::new();
     let mut emptied: Vec<Emptied> = Vec::new();
-    for row in &rows {
+    for row in rows {
         let plan = plans
             .iter()
             .find(|p| p.oid == row.oid("oid"))
             .expect("only planned tables were asked for");
         let whole = row.text("schema") == plan.schema && row.text("name") == plan.name;
-        match times.iter_mut().find(|(oid, _)| *oid == plan.oid) {
-            Some((_, n)) => *n += u64::from(whole),
-            None => times.push((plan.oid, u64::from(whole))),
+        if !truncated.iter().any(|t| t.oid == plan.oid) {
+            truncated.push(Truncated {
+                oid: plan.oid,
+                times: 0,
+                positions: Vec::new(),
+            });
+        }
+        let known = truncated
+            .iter_mut()
+            .find(|t| t.oid == plan.oid)
+            .expect("made just now");
+        known.times += u64::from(whole);
+        if let Some(position) = row.opt_int("position") {
+            known.positions.push((row.oid("member"), position));
         }
         let statement_name = if whole {
             plan.target.clone()
@@ -64,7 +87,7 @@ pub fn replay(
     emptied.sort();
     emptied.dedup();
     empty(target, &emptied)?;
-    Ok(times)
+    Ok(truncated)
 }
 
 /// One TRUNCATE for all, so that foreign keys among them do not matter. Where the target refuses (another table refers to

@@ -91,6 +91,7 @@ mod tests {
 
     fn column(name: &str, kind: &str) -> Column {
         Column {
+            attnum: 0,
             name: name.into(),
             type_name: kind.into(),
             base_type: kind.into(),

@@ -35,6 +35,8 @@ pub struct Outcome {
     /// names of the key's columns; none: `differing` has digests of rows
     pub key: Vec<String>,
     pub differing: Vec<(Key, Difference)>,
+    /// keys that somebody has told replay to leave out (repl_skip)
+    pub left_out: Vec<Key>,
     /// differences that are no keys: of definitions
     pub parts: Vec<String>,
     pub how: String,
@@ -62,8 +64,7 @@ impl Outcome {
         self.notes.insert(0, why);
     }
 
-    /// The first differences, for people and programs; `None` when there is none. Keys that somebody has told replay to
-    /// leave out would be marked here: they are differences that are known.
+    /// The first differences, for people and programs; `None` when there is none.
     pub fn listed(&self) -> Option<String> {
         let of_key = |(key, difference): &(Key, Difference)| {
             let names = if self.key.is_empty() {
@@ -75,7 +76,11 @@ impl Outcome {
                 .into_iter()
                 .zip(key.iter().map(|v| Value::from(v.as_str())))
                 .collect();
-            json!({"key": values, "row": difference.as_str()})
+            let mut item = json!({"key": values, "row": difference.as_str()});
+            if self.left_out.contains(key) {
+                item["left_out"] = true.into();
+            }
+            item
         };
         let keys = self.differing.iter().map(of_key);
         let parts = self.parts.iter().map(|part| Value::from(part.as_str()));
@@ -90,6 +95,12 @@ impl Outcome {
         if count > LISTED {
             notes.push(format!(
                 "{count} differences, the first {LISTED} are listed"
+            ));
+        }
+        if !self.left_out.is_empty() {
+            let n = self.left_out.len();
+            notes.push(format!(
+                "{n} keys are left out by repl_skip, see repl_skipped"
             ));
         }
         notes.extend(self.notes.iter().cloned());
@@ -115,10 +126,17 @@ mod tests {
             outcome.listed().as_deref(),
             Some(r#"[{"key":{"a":"1","b":"x\""},"row":"missing"}]"#)
         );
+        outcome.left_out = vec![vec!["1".into(), "x\"".into()]];
+        assert_eq!(
+            outcome.listed().as_deref(),
+            Some(r#"[{"key":{"a":"1","b":"x\""},"left_out":true,"row":"missing"}]"#)
+        );
         outcome.differing = vec![outcome.differing[0].clone(); 21];
         assert_eq!(
             outcome.told().as_deref(),
-            Some("21 differences, the first 20 are listed")
+            Some(
+                "21 differences, the first 20 are listed; 1 keys are left out by repl_skip, see repl_skipped"
+            )
         );
     }
 

@@ -338,6 +338,7 @@ mod tests {
         let mut table = Table::sample();
         for (name, kind) in columns {
             table.columns.push(Column {
+                attnum: 0,
                 name: (*name).into(),
                 type_name: (*kind).into(),
                 base_type: (*kind).into(),

@@ -12,6 +12,7 @@ use crate::drift;
 use crate::failure::Failure;
 use crate::quote::literal;
 use crate::relation::{self, Relation};
+use crate::skipped;
 use crate::subscription::Subscription;
 use crate::table::{Column, Table};
 
@@ -39,6 +40,12 @@ impl Followed<'_> {
         };
         let walk = range::walk(sides, &shapes, self.relation.oid)?;
         let mut outcome = self.compare(sides, &shapes, walk)?;
+        let names = || key.iter().map(String::as_str);
+        outcome.left_out = skipped::of(self.subscription.id)
+            .iter()
+            .filter(|s| s.oid == self.relation.oid && !key.is_empty())
+            .filter_map(|s| skipped::values(&s.key, names()))
+            .collect();
         outcome.key = key;
         self.judge_columns(&mut outcome, depth);
         self.refuse_moved(sides, &mut outcome)?;

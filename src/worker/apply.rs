@@ -175,7 +175,13 @@ fn handle(
         }
         return Ok(Next::Again);
     }
-    if let (Some(oid), Verdict::Quarantine) = (table, verdict(&failure)) {
+    // what a trigger of the target raises may have any SQLSTATE
+    let stops_a_table = match verdict(&failure) {
+        Verdict::Quarantine => true,
+        Verdict::Stop => failure.origin == Origin::Target && !failure.disconnected,
+        Verdict::Retry => false,
+    };
+    if let (Some(oid), true) = (table, stops_a_table) {
         if is_conflict(&failure) && memory.ladder.climb(oid) {
             return Ok(Next::Again);
         }

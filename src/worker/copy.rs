@@ -196,13 +196,12 @@ impl Sides {
             // a crash loses our own notes of what it loses there: they come later in the same log
             target.batch("set synchronous_commit = off")?;
         }
-        let oids: Vec<u32> = xact::run(|| Ok(relation::of(subscription.id)))?
-            .iter()
-            .map(|r| r.oid)
-            .collect();
+        let relations = xact::run(|| Ok(relation::of(subscription.id)))?;
+        let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
+        let keyless = relation::keyless(&relations);
         Ok(Self {
             addresses: (subscription.source.clone(), subscription.target.clone()),
-            source_tables: Snapshot::read(&mut source, &oids)?,
+            source_tables: Snapshot::read(&mut source, &oids, &keyless)?,
             target_tables: catalog::tables(&mut target)?,
             names: Names::of(&subscription.name),
             source,

@@ -2,24 +2,30 @@
 
 mod anew;
 mod copying;
+mod drift;
+mod leaving;
+mod newcomer;
 mod plan;
 mod progress;
+mod rejection;
 mod rewrite;
 mod round;
 mod streaming;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;
 use crate::capture::Watch;
-use crate::catalog::{self, Snapshot};
+use crate::catalog::{self, Fingerprint, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
-use crate::replay::{Plan, Segments, Trouble};
+use crate::replay::{Pending, Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
+use crate::skipped::Skipped;
 use crate::subscription::{self, State};
 use crate::table::Table;
 
@@ -43,13 +49,20 @@ struct Cycle<'a> {
     relations: Vec<Relation>,
     source: Snapshot,
     target: Vec<Table>,
+    /// what the target's tables looked like when their plans were made, by their oids there
+    shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
     segments: Segments,
+    /// what the last batch has told of the next one
+    next: Option<(i64, Pending)>,
     choice: Choice,
     sequences: Sequences,
     watch: Watch,
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
+    skipped: Vec<Skipped>,
+    /// which tables the source had when we looked for new ones
+    roster: Option<String>,
     recovered: bool,
 }
 
@@ -80,7 +93,10 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         if due(&mut round, ROUND) || awaited {
             cycle.look_around(memory)?;
         }
-        let found = cycle.replay(memory)?;
+        let found = match cycle.replay(memory) {
+            Ok(found) => found,
+            Err(trouble) => return Err(cycle.explained(trouble)),
+        };
         cycle.tend_segments()?;
         cycle.publish(memory, awaited)?;
         if !cycle.recovered {
@@ -119,7 +135,7 @@ impl<'a> Cycle<'a> {
         let id = session.subscription.id;
         let relations = xact::run(|| Ok(relation::of(id)))?;
         let oids: Vec<u32> = relations.iter().map(|r| r.oid).collect();
-        let source = Snapshot::read(&mut session.source, &oids)?;
+        let source = Snapshot::read(&mut session.source, &oids, &relation::keyless(&relations))?;
         let segments = Segments::read(&mut session.source, &session.names)?;
         let target = catalog::tables(&mut session.target)?;
         let choice = Choice::parse(
@@ -131,15 +147,22 @@ impl<'a> Cycle<'a> {
             relations,
             source,
             target,
+            shapes: HashMap::new(),
             plans: Vec::new(),
             segments,
+            next: None,
             choice,
             sequences: Sequences::default(),
             watch: Watch::default(),
             postponed: Vec::new(),
+            skipped: Vec::new(),
+            roster: None,
             recovered: false,
         };
         cycle.silence()?;
+        cycle.follow_names()?;
+        cycle.follow_keys()?;
+        cycle.heed_skipped()?;
         cycle.deliver_rewritten()?;
         cycle.plan()?;
         Ok(cycle)
@@ -190,6 +213,7 @@ impl<'a> Cycle<'a> {
         }
         self.session.subscription = now;
         self.relations = relations;
+        self.heed_skipped()?;
         self.plan()?;
         Ok(None)
     }
@@ -213,7 +237,8 @@ impl<'a> Cycle<'a> {
         if !memory.meter.due(at_once) {
             return Ok(());
         }
-        if memory.meter.count_due() {
+        let stopped = |r: &Relation| r.state == relation::State::Errored && r.is_captured();
+        if memory.meter.count_due(self.relations.iter().any(stopped)) {
             let captured = self.captured();
             let began = Instant::now();
             let backlogs = self

@@ -45,7 +45,9 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             &session.names,
             &session.subscription.uuid,
         )?;
-        let source = catalog::tables(&mut session.source)?;
+        let mut source = catalog::tables(&mut session.source)?;
+        let relations = xact::run(|| Ok(relation::of(session.subscription.id)))?;
+        catalog::forget_keys(&mut source, &relation::keyless(&relations));
         let target = difference::settle(session, &source, imported)?;
         silence(session, &target)?;
         if session.subscription.copy_data {

@@ -31,7 +31,7 @@ impl Pair {
     /// Fills the source and makes it busy. `seed` decides what the churn writes.
     pub fn make_busy(&self, seed: u64) -> Busy {
         self.load_zoo(100);
-        let bench = self.source.pgbench().init(&self.source, 1);
+        let bench = self.source.pgbench().init(1);
         self.source.app(HELD);
         Busy {
             bench: bench

@@ -43,12 +43,11 @@ impl Pgbench {
         }
     }
 
-    /// Makes and fills pgbench's tables: `scale` times 100000 accounts. `pgbench_history` gets a key.
-    pub fn init(self, source: &Source, scale: u32) -> Self {
+    /// Makes and fills pgbench's tables: `scale` times 100000 accounts.
+    pub fn init(self, scale: u32) -> Self {
         run(self
             .command()
             .args(["--initialize", "--quiet", "--scale", &scale.to_string()]));
-        source.app("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY");
         self
     }
 

@@ -55,10 +55,12 @@ impl Cycle<'_> {
 
     fn begin_anew_one(&mut self, relation: &Relation) -> Result<(), Failure> {
         let id = self.id();
+        self.refuse_different(relation)?;
         let session = &mut *self.session;
         let broken = capture::watch(&mut session.source, &session.names, &[relation.oid])?.broken;
-        if !broken.is_empty() {
-            let table = self.source.table(relation.oid)?;
+        let table = self.source.table(relation.oid)?;
+        let keys = capture::key_changes(&mut session.source, &session.names, &[table])?;
+        if !broken.is_empty() || !keys.is_empty() {
             let partitions = capture::reinstall(&mut session.source, &session.names, table)?;
             self.segments.reread(&mut session.source)?;
             let prints = catalog::fingerprints(&mut session.source, &[relation.oid])?;
@@ -86,7 +88,25 @@ impl Cycle<'_> {
         prepared
     }
 
-    fn postpone(&mut self, relation: &Relation, failure: &Failure) -> Result<(), Failure> {
+    /// Errors: when rows could not go on after they were copied. What is off for the copy is not missed.
+    fn refuse_different(&mut self, relation: &Relation) -> Result<(), Failure> {
+        let id = self.id();
+        let off = xact::run(|| Ok(task::deferred(id)))?;
+        if relation.deferred || off.contains(&relation.oid) {
+            return Ok(());
+        }
+        self.target = catalog::tables(&mut self.session.target)?;
+        match self.difference(relation, &self.source.tables, &self.target) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn postpone(
+        &mut self,
+        relation: &Relation,
+        failure: &Failure,
+    ) -> Result<(), Failure> {
         self.postponed
             .push((relation.oid, Instant::now() + LET_GO_ON));
         xact::run(|| {
@@ -103,6 +123,6 @@ impl Cycle<'_> {
     }
 }
 
-fn is_locked(failure: &Failure) -> bool {
+pub(super) fn is_locked(failure: &Failure) -> bool {
     !failure.disconnected && matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
 }

@@ -1,10 +1,14 @@
 //! Plans: the statements that replay each table, made when it may be replayed.
 
 use super::Cycle;
+use super::drift::counterpart;
 use crate::catalog;
-use crate::drift;
 use crate::failure::Failure;
+use crate::pg::xact;
+use crate::relation;
+use crate::replay::multiset::{self, Multiset};
 use crate::replay::{Plan, Trouble};
+use crate::table::Table;
 
 impl Cycle<'_> {
     /// Keeps a plan for every table that is to be replayed.
@@ -23,6 +27,7 @@ impl Cycle<'_> {
             // its keys were not there while it was copied
             self.target = catalog::tables(&mut self.session.target)?;
         }
+        let mut made = Vec::new();
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;
@@ -32,39 +37,79 @@ impl Cycle<'_> {
                 table: Some(oid),
             })?;
             self.plans.push(plan);
+            made.push(oid);
         }
-        Ok(())
+        if made.is_empty() {
+            return Ok(());
+        }
+        let oids: Vec<u32> = self.planned_counterparts().map(|t| t.oid).collect();
+        self.shapes = catalog::fingerprints(&mut self.session.target, &oids)?;
+        self.deliver_moved(&made)
     }
 
-    fn plan_one(&self, oid: u32) -> Result<Plan, Failure> {
+    /// The target's tables that are replayed into.
+    pub(super) fn planned_counterparts(&self) -> impl Iterator<Item = &Table> {
+        self.target.iter().filter(|t| {
+            self.plans
+                .iter()
+                .any(|p| p.schema == t.schema && p.name == t.name)
+        })
+    }
+
+    fn plan_one(&mut self, oid: u32) -> Result<Plan, Failure> {
+        let relation = self.relations.iter().find(|r| r.oid == oid);
+        let relation = relation.expect("only our tables are planned");
+        if let Some(failure) = self.difference(relation, &self.source.tables, &self.target) {
+            return Err(failure);
+        }
+        if relation.keyless {
+            return self.plan_whole_rows(oid);
+        }
         let source = self.source.table(oid)?;
-        let target = self
-            .target
+        let target = counterpart(source, &self.target).expect("no difference: it is there");
+        let mut plan = Plan::new(source, target);
+        self.leave_out(&mut plan, source)?;
+        Ok(plan)
+    }
+
+    fn is_keyless(&self, oid: u32) -> bool {
+        self.relations.iter().any(|r| r.oid == oid && r.keyless)
+    }
+
+    /// Of a table without a key, once it is known what of its deltas is applied.
+    fn plan_whole_rows(&mut self, oid: u32) -> Result<Plan, Failure> {
+        let id = self.id();
+        let source = self.source.table(oid)?;
+        multiset::refuse_other_order(source, &self.source.tables)?;
+        let target = counterpart(source, &self.target).expect("no difference: it is there");
+        let session = &mut *self.session;
+        multiset::settle(
+            &mut session.source,
+            &mut session.target,
+            &session.names,
+            &session.subscription.uuid,
+            &session.subscription.name,
+            source,
+        )?;
+        let known: Vec<u32> = xact::run(|| Ok(relation::partitions(id)))?
             .iter()
-            .find(|t| t.schema == source.schema && t.name == source.name)
-            .ok_or_else(|| {
-                Failure::new(
-                    "42P01",
-                    format!("table {} is missing on the target", source.shown()),
-                )
-                .hint(format!(
-                    "Make it there, or rename it there if it was renamed on the source; then SELECT repl_resume('{}');",
-                    self.session.subscription.name
-                ))
-            })?;
-        if let Some(difference) = drift::compare(source, target).into_iter().find(|d| d.fatal) {
-            return Err(Failure::new("42P17", difference.message).hint(format!(
-                "On the target: {} Then SELECT repl_resume('{}');",
-                difference.fix, self.session.subscription.name
-            )));
+            .filter(|(root, _)| *root == oid)
+            .map(|(_, partition)| partition.oid)
+            .collect();
+        let indexed = multiset::indexed(&mut session.target, target)?;
+        let multiset = Multiset::new(source, target, &indexed, &known);
+        Ok(Plan::whole_rows(source, target, multiset))
+    }
+
+    /// A table without a key has got or lost partitions.
+    pub(super) fn plan_anew(&mut self, oid: u32) -> Result<(), Trouble> {
+        if !self.is_keyless(oid) {
+            return Ok(());
         }
-        if source.key.is_empty() {
-            return Err(Failure::new(
-                "42P17",
-                format!("table {} has lost its key on the source", source.shown()),
-            )
-            .hint("Give it a primary key again, then SELECT repl_resume()."));
-        }
-        Ok(Plan::new(source, target))
+        let mut tables = catalog::tables(&mut self.session.source)?;
+        catalog::forget_keys(&mut tables, &relation::keyless(&self.relations));
+        self.source.tables = tables;
+        self.plans.retain(|plan| plan.oid != oid);
+        self.plan()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Cycle;
 use crate::capture::{self, Partition, partition};
+use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::meter;
@@ -19,6 +20,9 @@ impl Cycle<'_> {
         self.silence()?;
         self.follow_sequences()?;
         self.look_at_tables()?;
+        self.look_at_counterparts()?;
+        self.look_at_stopped()?;
+        self.look_for_newcomers()?;
         if self.look_at_partitions()? {
             memory.meter.looked(as_of);
         }
@@ -79,6 +83,25 @@ impl Cycle<'_> {
         }
     }
 
+    /// Errors: 40001 when a table of the target is not what it was when its plan was made: passes by reading anew.
+    fn look_at_counterparts(&mut self) -> Result<(), Trouble> {
+        let oids: Vec<u32> = self.shapes.keys().copied().collect();
+        if oids.is_empty() {
+            return Ok(());
+        }
+        let now = catalog::fingerprints(&mut self.session.target, &oids)?;
+        let is_other = |oid: &u32| {
+            now.get(oid).map(|print| &print.shape) != self.shapes.get(oid).map(|p| &p.shape)
+        };
+        let changed = self
+            .planned_counterparts()
+            .find(|t| oids.contains(&t.oid) && is_other(&t.oid));
+        match changed {
+            None => Ok(()),
+            Some(table) => Err(catalog::changed_on_target(&table.shown()).into()),
+        }
+    }
+
     /// Partitions that came or went. False if one could not be seen to, for somebody has it locked.
     fn look_at_partitions(&mut self) -> Result<bool, Trouble> {
         let id = self.id();
@@ -93,10 +116,10 @@ impl Cycle<'_> {
         if roots.is_empty() {
             return Ok(true);
         }
-        let known = xact::run(|| Ok(relation::partitions(id)))?;
+        let all_known = xact::run(|| Ok(relation::partitions(id)))?;
         let mut settled = true;
         for root in &roots {
-            let known: Vec<&Partition> = known
+            let known: Vec<&Partition> = all_known
                 .iter()
                 .filter(|(r, _)| *r == root.oid)
                 .map(|(_, p)| p)
@@ -107,6 +130,10 @@ impl Cycle<'_> {
                     failure,
                     table: Some(root.oid),
                 })?;
+            let now = xact::run(|| Ok(relation::partitions(id)))?;
+            if now != all_known {
+                self.plan_anew(root.oid)?;
+            }
         }
         Ok(settled)
     }
@@ -121,6 +148,7 @@ impl Cycle<'_> {
         let name = &session.subscription.name;
         let source = &mut session.source;
         let present = partition::of(source, root.oid)?;
+        partition::forget_strangers(source, &session.names, root)?;
         let mut settled = true;
         for new in &present {
             let cared_for =

@@ -25,7 +25,7 @@ pub fn cut(
     }
     let id = session.subscription.id;
     let oids: Vec<u32> = wanted.iter().map(|r| r.oid).collect();
-    let members = chunk::members(&mut session.source, &oids)?;
+    let members = members(session, wanted, source, &oids)?;
     let whole = refuse_duplicates(session, wanted, target)?;
     let workers = i64::from(session.subscription.workers);
     let total = xact::run(|| Ok(relation::of(id)))?
@@ -61,6 +61,26 @@ pub fn cut(
         }
         Ok(())
     })
+}
+
+/// What chunks are cut from. A table without a key is copied in one piece: what a snapshot saw of it must be known of all of it.
+fn members(
+    session: &mut Session,
+    wanted: &[&Relation],
+    source: &[Table],
+    oids: &[u32],
+) -> Result<Vec<Member>, Failure> {
+    let mut members = chunk::members(&mut session.source, oids)?;
+    for relation in wanted.iter().filter(|r| r.keyless) {
+        let (own, others): (Vec<Member>, Vec<Member>) = members
+            .into_iter()
+            .partition(|m| m.relation == relation.oid);
+        members = others;
+        if let Some(table) = source.iter().find(|t| t.oid == relation.oid) {
+            members.push(Member::whole(table, &own));
+        }
+    }
+    Ok(members)
 }
 
 /// Tables that keep a unique index, or have been rewritten again and again while they were copied, are copied in one piece:
@@ -111,6 +131,7 @@ fn start_over(session: &mut Session, relation: &Relation, table: &Table) -> Resu
         Err(failure) => return Err(during(failure)),
     }
     applied::forget_tasks(target, &session.subscription.uuid, &old)?;
+    applied::forget_snapshot(target, &session.subscription.uuid, relation.oid)?;
     target.batch("commit").map_err(during)
 }
 

@@ -50,7 +50,9 @@ impl Kind {
         let sql = match self {
             Kind::Pgbench => {
                 let scale = (PGBENCH_SCALE * scale).round().max(1.0) as u32;
-                let _ = source.pgbench().init(source, scale);
+                let _ = source.pgbench().init(scale);
+                // a peer needs one
+                source.app("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY");
                 return;
             }
             Kind::Mixed => MIXED,

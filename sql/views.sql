@@ -1,4 +1,4 @@
--- What people look at: repl_status, repl_tables, repl_events. In the schema the extension is created in.
+-- What people look at: repl_status, repl_tables, repl_events, repl_verifications and others. In the schema the extension is created in.
 
 create view repl_status as
 with running as (

@@ -432,6 +432,10 @@ fn verify_rows_that_are_left_out() {
     pair.stream("");
     assert_equal(&pair.verify(""));
     pair.query("SELECT repl_skip('heroku', 'a', '{\"id\": 7}')");
+    // a worker that runs notices within a second, one that starts at once
+    pair.query("SELECT repl_pause('heroku')");
+    pair.poll_status("state = 'paused'");
+    pair.query("SELECT repl_resume('heroku')");
     pair.source.app("update a set n = 0 where id in (7, 8)");
     pair.wait_for("caught_up", SOON);
     pair.sql("update a set n = -1 where id = 9");

@@ -47,6 +47,7 @@ mod verify {
     mod definition;
     mod image;
     mod outcome;
+    mod shape;
     mod statement;
     mod suspect;
 }

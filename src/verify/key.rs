@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::passage::{self, Passage};
 use super::range::Shapes;
+use super::shape::{Key, Shape};
 use super::sides::{Sides, array};
-use super::statement::{Key, Shape};
 use super::suspect::{Difference, Seen, Sight, Suspect, Verdict};
 use crate::failure::Failure;
 use crate::libpq::Connection;

@@ -1,7 +1,7 @@
 //! Brings rows that differ to the target: their keys go into the deltas on the source, and replay does the rest.
 
+use super::shape::Key;
 use super::sides::{Sides, array};
-use super::statement::Key;
 use crate::capture::segment;
 use crate::failure::Failure;
 use crate::quote::ident;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::statement::Key;
+use super::shape::Key;
 use super::suspect::Difference;
 
 /// So many differing keys are listed.

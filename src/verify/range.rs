@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::outcome::Rows;
+use super::shape::{Key, Range, Shape};
 use super::sides::Sides;
-use super::statement::{Key, Range, Shape};
 use super::suspect::Suspect;
 use crate::failure::Failure;
 use crate::row::Row;

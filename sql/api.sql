@@ -21,6 +21,7 @@ alter function repl_report(text) set timezone = 'UTC';
 alter function repl_report(text) set intervalstyle = 'postgres';
 revoke all on function decamp.note_phase() from public;
 revoke all on function decamp.copy_report(text) from public;
+revoke all on function repl_verify(text, text[], text, boolean) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
     'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
@@ -91,3 +92,11 @@ comment on function repl_settle_sequences(text) is
 comment on function repl_report(text) is
     'One self-contained HTML page about a subscription, also one that repl_stop has ended: states over time, lag, backlog, what the'
     ' copy took, verification, events. Times are UTC. psql -XAtc "SELECT repl_report(''heroku'')" > report.html. Errors: 42704.';
+comment on function repl_verify(text, text[], text, boolean) is
+    'Compares both sides while both are written to; one row per table. tables: patterns, null: all of the subscription; mode:'
+    ' checksum (all content), count (which rows there are), schema (definitions, also of sequences, views, functions and'
+    ' extensions); repair: true puts the keys of rows that differ back in the queue, waits and compares again. equal is null'
+    ' where it is not known, with the reason in note; a difference that is told is one. The result is kept in'
+    ' repl_verifications. Reads from the source at pg_decamp.copy_rate_limit at most. Called again within an hour after it was'
+    ' interrupted, it goes on with the tables that are left. Errors: 42704 unknown subscription, 42P01 unknown table, 22023'
+    ' unknown mode, 55000 without tables.';

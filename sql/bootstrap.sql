@@ -376,6 +376,45 @@ comment on table decamp.finished is 'what repl_report tells of subscriptions tha
 comment on column decamp.finished.source is 'connection string without its password; so is target';
 comment on column decamp.finished.copied is 'the lines of repl_copy_report';
 
+create table decamp.verification (
+    id                bigint generated always as identity,
+    subscription      text not null,
+    mode              text not null,
+    tables            text[],
+    repair            boolean not null,
+    started_at        timestamptz not null default pg_catalog.clock_timestamp(),
+    finished_at       timestamptz,
+    pid               int,
+    pid_since         timestamptz,
+    constraint verification_pkey primary key (id),
+    constraint verification_mode_check check (mode in ('count', 'checksum', 'schema'))
+);
+
+comment on table decamp.verification is 'one call of repl_verify, or several of which the first were interrupted';
+comment on column decamp.verification.tables is 'as given to it';
+comment on column decamp.verification.finished_at is 'null: it is running, or was interrupted';
+comment on column decamp.verification.pid is
+    'of the session that writes here; when that is gone without finished_at being set, the verification was interrupted';
+comment on column decamp.verification.pid_since is 'its backend start: tells a reused process id';
+
+create table decamp.verified (
+    verification      bigint not null,
+    "table"           text not null,
+    started_at        timestamptz,
+    finished_at       timestamptz,
+    source_rows       bigint,
+    target_rows       bigint,
+    equal             boolean,
+    differing         jsonb,
+    how               text,
+    note              text,
+    constraint verified_pkey primary key (verification, "table"),
+    constraint verified_verification_fkey
+        foreign key (verification) references decamp.verification (id) on delete cascade
+);
+
+comment on table decamp.verified is 'what a verification found of one table, or of one kind of objects';
+
 -- src/target.rs makes the same table on a target that is another server
 create table decamp.applied (
     subscription      uuid not null,

@@ -14,4 +14,5 @@ mod sequences;
 mod skip;
 mod start;
 mod stop;
+mod verify;
 mod wait;

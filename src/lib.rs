@@ -22,6 +22,7 @@ mod duplicate;
 mod import;
 mod replay;
 mod sequence;
+mod verify;
 
 // what is kept: here, on the target
 mod applied;

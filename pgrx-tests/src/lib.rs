@@ -27,6 +27,7 @@ pub mod server;
 pub mod sessions;
 pub mod source;
 pub mod swaps;
+pub mod verification;
 pub mod wait;
 pub mod watchman;
 pub mod workers;

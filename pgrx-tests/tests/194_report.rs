@@ -89,36 +89,25 @@ fn report_of_a_whole_migration() {
     );
     assert!(!page.contains("<h2>Verification</h2>") && !page.contains("<h2>Going over</h2>"));
 
-    // what others add: going over, and a view of verifications
+    // what others add: going over, and verifications, of each mode the latest, what is not equal first
     pair.query("SELECT count(*) FROM repl_settle_sequences('heroku')");
-    pair.sql(
-        "create view repl_verifications as \
-         select 'heroku' as subscription, 1 as verification, 'count' as mode, 'earlier' as \"table\", true as equal, \
-                0 as differing, now() as started_at \
-         union all select 'heroku', 2, 'count', 'good', true, 0, null \
-         union all select 'heroku', 2, 'count', '<b>', false, 3, null \
-         union all select 'heroku', 3, 'count', 'before', true, 0, now() - interval '1 day' \
-         union all select 'other', 9, 'count', 'not this', true, 0, now()",
-    );
     let steps = texts(&pair, "//section[h2='Going over']//tbody/tr/td[2]/text()");
     assert_eq!(steps, ["sequences"]);
-    let verified = texts(&pair, "//section[h2='Verification']//td/text()");
-    assert_eq!(
-        verified,
-        [
-            "2",
-            "count",
-            "&lt;b&gt;",
-            "no",
-            "3",
-            "2",
-            "count",
-            "good",
-            "yes",
-            "0"
-        ]
-    );
-    pair.sql("drop view repl_verifications");
+    let verified = "SELECT count(*) FROM repl_verify('heroku', mode => 'count')";
+    pair.query(verified);
+    pair.query(verified);
+    pair.sql("DELETE FROM \"<script>alert(1)</script>\"");
+    pair.query(verified);
+    let cells = |column| {
+        texts(
+            &pair,
+            &format!("//section[h2='Verification']//tbody/tr/td[{column}]/text()"),
+        )
+    };
+    let followed = pair.query("SELECT count(*) FROM repl_tables");
+    assert_eq!(cells(1).len().to_string(), followed);
+    assert!(cells(1).iter().all(|number| *number == cells(1)[0]));
+    assert!(cells(3)[0].contains("&lt;script&gt;"), "{:?}", cells(3));
 
     // and it is still there when the subscription is not
     pair.stop_migration();

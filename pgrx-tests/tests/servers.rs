@@ -102,6 +102,12 @@ mod swaps;
 mod tables_out;
 #[path = "070_topology.rs"]
 mod topology;
+#[path = "180_verify.rs"]
+mod verify;
+#[path = "181_verify_kinds.rs"]
+mod verify_kinds;
+#[path = "182_verify_schema.rs"]
+mod verify_schema;
 #[path = "080_versions.rs"]
 mod versions;
 #[path = "100_workers.rs"]

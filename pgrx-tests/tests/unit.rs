@@ -35,6 +35,8 @@ mod report {
 }
 #[path = "../../src/retry.rs"]
 mod retry;
+#[path = "../../src/row.rs"]
+mod row;
 #[path = "../../src/import/script.rs"]
 mod script;
 #[path = "../../src/selection.rs"]
@@ -52,3 +54,12 @@ mod table;
 mod template;
 #[path = "../../src/throttle.rs"]
 mod throttle;
+#[path = "../../src/verify"]
+mod verify {
+    mod definition;
+    mod image;
+    mod outcome;
+    mod shape;
+    mod statement;
+    mod suspect;
+}

@@ -79,9 +79,9 @@ fn keep_latest(lines: &mut Vec<Value>, started_at: f64) {
     lines.retain(|line| line["verification"].as_i64().unwrap_or(0) == latest[&mode(line)]);
 }
 
-/// Rows that differ, or a word about it.
+/// Not known to be equal, or a word about it.
 fn stands_out(line: &Value) -> bool {
-    line["differing"].as_i64().unwrap_or(0) > 0 || !line["note"].is_null()
+    line["equal"] != Value::Bool(true) || !line["note"].is_null()
 }
 
 fn cell(value: &Value) -> String {

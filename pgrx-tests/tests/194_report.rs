@@ -96,7 +96,7 @@ fn report_of_a_whole_migration() {
     let verified = "SELECT count(*) FROM repl_verify('heroku', mode => 'count')";
     pair.query(verified);
     pair.query(verified);
-    pair.sql("DELETE FROM \"<script>alert(1)</script>\"");
+    pair.sql("DELETE FROM \"<script>alert('1')</script> & \"\"more\"\"\"");
     pair.query(verified);
     let cells = |column| {
         texts(

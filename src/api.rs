@@ -4,7 +4,9 @@
 mod add_table;
 mod alter;
 mod argument;
+mod call;
 mod check;
+mod fence;
 mod pause;
 mod resync;
 mod skip;

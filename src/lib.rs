@@ -20,12 +20,14 @@ mod duplicate;
 mod import;
 mod replay;
 mod sequence;
+mod switchover;
 
 // what is kept: here, on the target
 mod applied;
 mod event;
 mod relation;
 mod skipped;
+mod step;
 mod subscription;
 mod task;
 

@@ -1,5 +1,9 @@
 //! Arguments, checked: what is wrong with one is said in its own words, with SQLSTATE and hint.
 
+use std::time::Duration;
+
+use pgrx::datum::Interval;
+
 use crate::failure::Failure;
 use crate::pg::{activity, server, spi};
 use crate::relation::{self, Relation};
@@ -133,4 +137,18 @@ pub fn refuse_early(subscription: &Subscription) -> Result<(), Failure> {
     Err(Failure::new("55000", message)
         .detail("Nothing has been changed: its tables can be worked on once it has begun to copy.")
         .hint("SELECT * FROM repl_status tells what it waits for."))
+}
+
+/// A month counts 30 days, as in the server's own arithmetic (`justify_days`).
+pub fn duration(interval: &Interval, argument: &str) -> Result<Duration, Failure> {
+    let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
+    let micros = days
+        .saturating_mul(86_400_000_000)
+        .saturating_add(interval.micros());
+    u64::try_from(micros)
+        .map(Duration::from_micros)
+        .map_err(|_| {
+            Failure::new("22023", format!("argument \"{argument}\" must not be negative"))
+                .hint("Leave it out to wait without limit.")
+        })
 }

@@ -25,7 +25,10 @@ fn repl_wait(
     Ok(wait(
         name,
         until,
-        timeout.as_ref().map(duration).transpose()?,
+        timeout
+            .as_ref()
+            .map(|t| argument::duration(t, "timeout"))
+            .transpose()?,
     )?)
 }
 
@@ -58,20 +61,6 @@ impl Until {
             Self::CaughtUp(_) => "caught_up",
         }
     }
-}
-
-/// A month counts 30 days, as in the server's own arithmetic (`justify_days`).
-fn duration(interval: &Interval) -> Result<Duration, Failure> {
-    let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
-    let micros = days
-        .saturating_mul(86_400_000_000)
-        .saturating_add(interval.micros());
-    u64::try_from(micros)
-        .map(Duration::from_micros)
-        .map_err(|_| {
-            Failure::new("22023", "argument \"timeout\" must not be negative")
-                .hint("Leave it out to wait without limit.")
-        })
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);

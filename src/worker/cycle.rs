@@ -3,6 +3,7 @@
 mod anew;
 mod copying;
 mod drift;
+mod fence;
 mod plan;
 mod progress;
 mod rejection;
@@ -183,7 +184,7 @@ impl<'a> Cycle<'a> {
         let Some(now) = now else {
             return Ok(Some(End::Gone));
         };
-        if !now.enabled || now.state == State::Errored {
+        if !now.enabled || now.state.is_at_rest() {
             return Ok(Some(End::Gone));
         }
         let known = &self.session.subscription;

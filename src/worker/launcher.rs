@@ -28,7 +28,7 @@ pub fn start_apply_workers() -> Result<(), Failure> {
         Ok(subscription::all())
     })?
     .into_iter()
-    .filter(|s| s.enabled && s.state != State::Errored)
+    .filter(|s| s.enabled && !s.state.is_at_rest())
     .collect();
     for subscription in wanted {
         worker::start(Kind::Apply, database, subscription.id, &subscription.name)?;

@@ -1,0 +1,241 @@
+//! The switchover worker: one per call of repl_fence or repl_switchover. It, and not the calling session, does what is to be
+//! done, for what it writes down is committed as it happens, and it can take back what it has done when that session is
+//! cancelled or gone.
+//!
+//! ```text
+//!  fence: null --> raising --> standing            repl_fence
+//!           ^         |
+//!           |         +--> closing --> standing    repl_switchover, with state finished in the same transaction
+//!           +---------+-------+                    any failure before; should this worker die, the apply worker does it
+//! ```
+//! `raising` is committed here before the fence is raised on the source, `standing` after everything else: whatever dies in
+//! between, whoever comes next lowers the fence.
+
+mod barrier;
+mod fencing;
+
+use std::time::{Duration, Instant};
+
+use super::sides;
+use crate::capture::{self, Names, fence};
+use crate::failure::Failure;
+use crate::libpq::{Connection, Role};
+use crate::pg::worker::{self, CALLER_CLASS, SWITCHOVER_CLASS};
+use crate::pg::{activity, latch, liveness, report, server, xact};
+use crate::relation::{self, Relation};
+use crate::step::{Outcome, Run};
+use crate::subscription::{self, Fence, Subscription};
+use crate::switchover::{Order, Task};
+
+/// The worker of the call before may be on its way out.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So long it tries to reach the source to lower the fence; then that is the apply worker's.
+const LOWERING: Duration = Duration::from_secs(10);
+
+/// One call at work.
+struct Errand {
+    run: Run,
+    caller: i64,
+    subscription: Subscription,
+    names: Names,
+    relations: Vec<Relation>,
+    source: Option<Connection>,
+    /// the step at hand
+    number: i32,
+    /// what the fence was when we came
+    before: Option<Fence>,
+    /// the fence may be up because of us
+    raised: Option<Instant>,
+}
+
+pub fn live(id: i32, task: &str) -> Result<(), Failure> {
+    let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else {
+        return Ok(());
+    };
+    liveness::watch(extension, || {});
+    let order = Order::parse(task).expect("the caller writes what is understood here");
+    if !worker::claim(SWITCHOVER_CLASS, id, PATIENCE) {
+        report::log(&format!("subscription {id} has its switchover worker already"));
+        return Ok(());
+    }
+    let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else {
+        return Ok(());
+    };
+    worker::set_title(&subscription.title("switchover"));
+    activity::report(Some("working"));
+    let mut errand = Errand {
+        run: Run {
+            subscription: id,
+            name: subscription.name.clone(),
+            id: order.run,
+        },
+        caller: order.caller,
+        names: Names::of(&subscription.name),
+        relations: xact::run(|| Ok(relation::of(id)))?,
+        source: None,
+        number: 0,
+        before: subscription.fence,
+        raised: None,
+        subscription,
+    };
+    let outcome = xact::guarded(|| match order.task {
+        Task::Fence { timeout, terminate } => errand.fence(timeout, terminate),
+        Task::Switchover { .. } => Err(Failure::new("0A000", "not built yet").hint("Use repl_fence.")),
+    });
+    let Err(failure) = outcome else {
+        return Ok(());
+    };
+    let lowered = xact::guarded(|| errand.withdraw());
+    errand.give_up(failure, lowered)
+}
+
+impl Errand {
+    /// Begins a step; those who wait see it.
+    fn begin(&mut self, name: &str) -> Result<(), Failure> {
+        self.number += 1;
+        activity::report(Some(name));
+        xact::run(|| {
+            self.run.begin(self.number, name);
+            Ok(())
+        })
+    }
+
+    fn done(&self, message: &str) -> Result<(), Failure> {
+        self.end(Outcome::Done, message, false)
+    }
+
+    fn end(&self, outcome: Outcome, message: &str, last: bool) -> Result<(), Failure> {
+        xact::run(|| {
+            self.run.end(self.number, outcome, message, None, last);
+            Ok(())
+        })
+    }
+
+    /// Errors: 57014 when nobody waits for us any more.
+    fn check_caller(&self) -> Result<(), Failure> {
+        latch::check_for_interrupts();
+        let id = self.subscription.id;
+        let there = xact::run(|| Ok(worker::pids(CALLER_CLASS, id).contains(&self.caller)))?;
+        if there {
+            return Ok(());
+        }
+        Err(Failure::new("57014", "the call was cancelled or its session ended")
+            .hint(format!("See repl_events for how it ended; SELECT * FROM repl_status WHERE name = '{}';", self.subscription.name)))
+    }
+
+    /// The connection to the source that alone may raise and lower the fence.
+    fn source(&mut self) -> Result<&mut Connection, Failure> {
+        if self.source.is_none() {
+            let (info, encoding) =
+                xact::run(|| Ok((self.subscription.source_info()?, server::encoding())))?;
+            let title = self.subscription.title("switchover");
+            let mut source = Connection::open(&info, Role::Source, &encoding, &title)?;
+            fence::lock(&mut source, &self.subscription.uuid, PATIENCE)?;
+            if !capture::own(&mut source, &self.names, &self.subscription.uuid)? {
+                return Err(capture::missed(
+                    "capture is gone from the source",
+                    &self.subscription.name,
+                ));
+            }
+            self.source = Some(source);
+        }
+        Ok(self.source.as_mut().expect("opened above"))
+    }
+
+    /// Takes back what was done to the source.
+    fn withdraw(&mut self) -> Result<(), Failure> {
+        let id = self.subscription.id;
+        let stood = self.before == Some(Fence::Standing);
+        if self.raised.is_some() && !stood {
+            let deadline = Instant::now() + LOWERING;
+            loop {
+                let names = self.names.clone();
+                let lowered = self
+                    .source()
+                    .and_then(|source| fence::lower(source, &names));
+                match lowered {
+                    Ok(()) => break,
+                    Err(failure) => {
+                        // whatever it was, the next try is on a new connection
+                        self.source = None;
+                        if Instant::now() >= deadline {
+                            return Err(failure);
+                        }
+                    }
+                }
+                latch::wait(Duration::from_millis(300));
+            }
+        }
+        xact::run(|| {
+            subscription::set_fence(id, self.before.filter(|_| stood));
+            Ok(())
+        })
+    }
+
+    /// The call's last word.
+    fn give_up(
+        &mut self,
+        mut failure: Failure,
+        lowered: Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let name = &self.subscription.name;
+        let (step, told) = match &lowered {
+            Ok(()) if self.before == Some(Fence::Standing) => (
+                "still fenced",
+                "The source is fenced as before, nothing is lost.".to_owned(),
+            ),
+            Ok(()) if self.raised.is_none() => {
+                ("refused", "The source was not fenced: nothing has been changed.".to_owned())
+            }
+            Ok(()) => (
+                "unfenced",
+                "The fence is lowered: the source takes writes again, replay goes on, nothing is lost.".to_owned(),
+            ),
+            Err(why) => (
+                "still fenced",
+                format!(
+                    "The source still refuses writes, for it could not be reached to lower the fence ({}); nothing is lost. The \
+                     apply worker lowers it as soon as it reaches the source; or SELECT repl_unfence('{name}');",
+                    why.line()
+                ),
+            ),
+        };
+        failure.detail = Some(match failure.detail.take() {
+            Some(detail) => format!("{detail} {told}"),
+            None => told,
+        });
+        if failure.hint.is_none() {
+            failure.hint = Some(format!(
+                "SELECT * FROM repl_events WHERE subscription = '{name}' ORDER BY at DESC; tells more. Then call it again."
+            ));
+        }
+        let message = failure.line();
+        let raised = failure.clone();
+        let number = self.number;
+        xact::run(|| {
+            if number > 0 {
+                self.run.end(number, Outcome::Failed, &raised.message, Some(&raised), false);
+            }
+            self.run.begin(number + 1, step);
+            self.run.end(number + 1, Outcome::Failed, &message, Some(&raised), true);
+            Ok(())
+        })?;
+        xact::run(|| {
+            wake_apply_worker(self.subscription.id);
+            Ok(())
+        })
+    }
+
+    /// Oids of the tables that are captured.
+    fn captured(&self) -> Vec<u32> {
+        let captured = self.relations.iter().filter(|r| r.is_captured());
+        captured.map(|r| r.oid).collect()
+    }
+}
+
+/// Needs a transaction.
+fn wake_apply_worker(id: i32) {
+    worker::pids(worker::APPLY_CLASS, id)
+        .into_iter()
+        .for_each(worker::wake);
+}

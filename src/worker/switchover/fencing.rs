@@ -1,0 +1,78 @@
+//! The fence raised, and `repl_fence`.
+
+use std::time::{Duration, Instant};
+
+use super::Errand;
+use crate::capture::{self, fence};
+use crate::failure::Failure;
+use crate::pg::xact;
+use crate::step::Outcome;
+use crate::subscription::{self, Fence};
+
+impl Errand {
+    /// `repl_fence`: raises the fence and waits for those who write behind it.
+    pub(super) fn fence(&mut self, timeout: Duration, terminate: bool) -> Result<(), Failure> {
+        let deadline = Instant::now() + timeout;
+        self.begin("fence")?;
+        self.raise()?;
+        self.done("the source refuses writes")?;
+        self.begin("barrier")?;
+        let waited = self.barrier(deadline, timeout, terminate)?;
+        self.confirm()?;
+        let id = self.subscription.id;
+        let message = format!(
+            "fenced: nobody writes any more, after {} ms; to let them: SELECT repl_unfence('{}')",
+            waited.as_millis(),
+            self.subscription.name
+        );
+        xact::run(|| {
+            subscription::set_fence(id, Some(Fence::Standing));
+            self.run
+                .end(self.number, Outcome::Done, &message, None, true);
+            Ok(())
+        })
+    }
+
+    /// From when this returns no statement that begins on the source writes to a captured table.
+    pub(super) fn raise(&mut self) -> Result<(), Failure> {
+        self.confirm_triggers()?;
+        let id = self.subscription.id;
+        let names = self.names.clone();
+        xact::run(|| {
+            subscription::set_fence(id, Some(Fence::Raising));
+            Ok(())
+        })?;
+        self.raised = Some(Instant::now());
+        fence::raise(self.source()?, &names)?;
+        self.raised = Some(Instant::now());
+        Ok(())
+    }
+
+    /// After the barrier: there is no way round the fence. Errors: 55000.
+    pub(super) fn confirm(&mut self) -> Result<(), Failure> {
+        let names = self.names.clone();
+        let standing = fence::standing(self.source()?, &names)?;
+        if !standing.is_whole() {
+            return Err(Failure::new("55000", "the fence has a hole: somebody made capture functions anew meanwhile")
+                .detail(format!("{} of {} refuse writes.", standing.fenced, standing.functions))
+                .hint("Wait until all tables are ready (repl_tables), then call it again."));
+        }
+        self.confirm_triggers()
+    }
+
+    /// The fence is in the capture triggers' functions: where a trigger is missing or off, there is none.
+    fn confirm_triggers(&mut self) -> Result<(), Failure> {
+        let (names, oids) = (self.names.clone(), self.captured());
+        let watch = capture::watch(self.source()?, &names, &oids)?;
+        let Some(oid) = watch.broken.first() else {
+            return Ok(());
+        };
+        let relation = self.relations.iter().find(|r| r.oid == *oid);
+        let table = relation.map_or_else(|| oid.to_string(), |r| r.shown());
+        Err(Failure::new("55000", format!("table {table} cannot be fenced: its capture triggers are dropped or disabled"))
+            .hint(format!(
+                "SELECT repl_resync('{}', '{table}'); copies it anew and captures it again.",
+                self.subscription.name
+            )))
+    }
+}

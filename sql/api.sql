@@ -7,6 +7,7 @@ revoke all on function repl_pause(text, boolean) from public;
 revoke all on function repl_resume(text) from public;
 revoke all on function repl_stop(text, boolean, boolean) from public;
 revoke all on function repl_resync(text, text) from public;
+revoke all on function repl_remove_table(text, text) from public;
 revoke all on function repl_skip(text, text, jsonb) from public;
 revoke all on function repl_unskip(text, text, jsonb) from public;
 revoke all on function repl_add_table(text, text) from public;
@@ -47,6 +48,10 @@ comment on function repl_add_table(text, text) is
     ' captured, copied, followed. "table": schema.name, quoted where SQL would need it. Errors: 42P01 when the source has no'
     ' such table, 42710 when the subscription has it already, 55000 before it has begun to copy, and what repl_check calls an'
     ' error.';
+comment on function repl_remove_table(text, text) is
+    'Takes one table out while the others go on: its capture is removed from the source; the target''s table and rows stay, and'
+    ' what was taken off it for the copy is built, or its SQL is in repl_events. Also leaves out a table that came later, so that'
+    ' repl_status tells of it no more. Errors: 42P01 when the subscription has no such table, 55000 for its last one.';
 comment on function repl_skip(text, text, jsonb) is
     'Leaves one row out, from now on: what happens to it on the source is not replayed, and the target''s row stays as it is'
     ' (a TRUNCATE empties the table all the same). The table goes on if it had stopped. key: the key''s columns and their'

@@ -110,6 +110,7 @@ create table decamp.relation (
     planned           boolean not null default false,
     restarts          int not null default 0,
     keyless           boolean not null default false,
+    leaving           boolean not null default false,
     bytes             bigint not null default 0,
     rows_estimate     bigint not null default 0,
     backlog           bigint not null default 0,
@@ -149,6 +150,9 @@ comment on column decamp.relation.planned is 'its chunks are in the tasks; false
 comment on column decamp.relation.restarts is 'how often its copy began anew: repl_resync, a rewrite of the table on the source';
 comment on column decamp.relation.keyless is
     'the table had no key when the subscription started: capture writes whole rows, and rows are matched by all their columns';
+comment on column decamp.relation.leaving is
+    'repl_remove_table takes it out: nothing of it is copied or replayed any more; what is off on the target is built, then its'
+    ' capture goes, then this row';
 comment on column decamp.relation.bytes is 'size on the source''s disk, without indexes, when the subscription started';
 
 create table decamp.partition (
@@ -252,6 +256,21 @@ comment on view decamp.claimable is
 comment on column decamp.claimable.small is 'so small that several of them are taken at once';
 comment on column decamp.claimable.turn is
     'what others wait for comes first, then chunks, after them statistics, foreign keys last';
+
+create table decamp.offered (
+    subscription_id   int not null,
+    source_oid        oid not null,
+    schema            text not null,
+    name              text not null,
+    dismissed         boolean not null default false,
+    constraint offered_pkey primary key (subscription_id, source_oid),
+    constraint offered_subscription_fkey
+        foreign key (subscription_id) references decamp.subscription (id) on delete cascade
+);
+
+comment on table decamp.offered is
+    'tables of the source that the subscription''s patterns match but that it does not follow: they came later, or were taken out';
+comment on column decamp.offered.dismissed is 'by repl_remove_table: not told about in repl_status';
 
 create table decamp.skipped (
     id                bigint generated always as identity,

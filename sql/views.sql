@@ -63,7 +63,15 @@ with running as (
                filter (where r.state = 'errored'))[1] as error,
            (array_agg(r.hint order by r.schema, r.name) filter (where r.state = 'errored'))[1] as hint
     from decamp.relation r
+    where not r.leaving
     group by r.subscription_id
+), offered as (
+    select o.subscription_id, count(*) as tables, min(pg_catalog.format('%I.%I', o.schema, o.name)) as example
+    from decamp.offered o
+    where not o.dismissed
+      and not exists (select from decamp.relation r
+                      where r.subscription_id = o.subscription_id and r.source_oid = o.source_oid)
+    group by o.subscription_id
 ), fact as (
     select s.*, pg_catalog.clock_timestamp() as now,
            coalesce(w.workers, 0) as running, coalesce(w.apply, false) as alive,
@@ -74,6 +82,7 @@ with running as (
            greatest(rel.rows, c.rows, 0)::int8 as rows_total,
            coalesce(c.rows, 0)::int8 as rows_copied,
            case when w.workers > 0 then build.names end as building, waiting.error as waiting,
+           offered.tables as offered, offered.example,
            coalesce(missing.keys, 0) as missing_keys,
            coalesce(missing.validations, 0) as missing_validations,
            coalesce(missing.triggers, 0) as triggers_off,
@@ -89,6 +98,7 @@ with running as (
     left join running w on w.subscription_id = s.id
     left join copy c on c.subscription_id = s.id
     left join build on build.subscription_id = s.id
+    left join offered on offered.subscription_id = s.id
     left join waiting on waiting.subscription_id = s.id
     left join missing on missing.subscription_id = s.id
     left join rel on rel.subscription_id = s.id
@@ -145,7 +155,12 @@ select j.name,
                 case when j.orphaned then pg_catalog.format('SELECT repl_resume(%L);', j.name) end,
                 case when j.stalled then
                     'SELECT pid, application_name, wait_event, pg_blocking_pids(pid) FROM pg_stat_activity'
-                    ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end) as hint,
+                    ' WHERE application_name LIKE ''pg_decamp%''; here and on the source' end,
+                case when j.offered > 0 then pg_catalog.format(
+                    'New on the source and not followed: %s%s. SELECT repl_add_table(%L, %L); takes it in,'
+                    ' repl_remove_table with the same arguments leaves it out for good.',
+                    j.example, case when j.offered > 1 then pg_catalog.format(' and %s more', j.offered - 1) else '' end,
+                    j.name, j.example) end) as hint,
        case
            when j.shown = 'finished' then ''
            when j.fence = 'standing' then
@@ -258,7 +273,7 @@ create view repl_tables as
 select s.name as subscription,
        r.schema,
        r.name as "table",
-       r.state,
+       case when r.leaving then 'leaving' else r.state end as state,
        r.rows_estimate,
        coalesce(t.rows, 0)::int8 as rows_copied,
        r.bytes,
@@ -303,7 +318,7 @@ comment on column repl_tables.schema is 'of the table, on both sides';
 comment on column repl_tables."table" is 'its name, on both sides';
 comment on column repl_tables.state is
     'init: no capture on the source yet. copying: being copied. copied: all chunks are on the target. catchup: changes'
-    ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait';
+    ' made during the copy are being replayed. ready: streams. errored: this table stopped, its deltas wait. leaving: repl_remove_table takes it out';
 comment on column repl_tables.rows_estimate is 'rows on the source at the start, by its statistics';
 comment on column repl_tables.rows_copied is 'rows sent to the target by the initial copy';
 comment on column repl_tables.bytes is 'size on the source''s disk, without indexes, at the start';

@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod fence;
 mod pause;
+mod remove_table;
 mod resync;
 mod skip;
 mod start;

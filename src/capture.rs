@@ -21,7 +21,7 @@ pub use holder::{Purpose, holders};
 pub use install::{install, installed, members, reinstall, settle};
 pub use key::{Change as KeyChange, changes as key_changes, renaming};
 pub use partition::Partition;
-pub use removal::{drop_schema, remove, triggers_by_table};
+pub use removal::{drop_schema, remove, take_off, triggers_by_table};
 
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ mod switchover;
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod offered;
 mod relation;
 mod skipped;
 mod step;

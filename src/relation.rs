@@ -144,17 +144,46 @@ pub fn keyless(relations: &[Relation]) -> Vec<u32> {
         .collect()
 }
 
-/// All tables of a subscription, largest first.
+/// All tables of a subscription that are to stay, largest first.
 pub fn of(subscription: i32) -> Vec<Relation> {
     spi::read(
         "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
-         where subscription_id = $1::int4 order by bytes desc, schema, name",
+         where subscription_id = $1::int4 and not leaving order by bytes desc, schema, name",
         &[Some(&subscription.to_string())],
     )
     .iter()
     .map(read)
     .collect()
+}
+
+/// Those that repl_remove_table takes out.
+pub fn leaving(subscription: i32) -> Vec<Relation> {
+    spi::read(
+        "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
+         from decamp.relation \
+         where subscription_id = $1::int4 and leaving order by schema, name",
+        &[Some(&subscription.to_string())],
+    )
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// The table is to be taken out.
+pub fn leave(subscription: i32, oid: u32) {
+    spi::update(
+        "update decamp.relation set leaving = true where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// The table is out.
+pub fn remove(subscription: i32, oid: u32) {
+    spi::update(
+        "delete from decamp.relation where subscription_id = $1::int4 and source_oid = $2::oid",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
 }
 
 /// Those of a subscription that have this name: schema and table, or the table's alone.
@@ -166,7 +195,7 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
     };
     spi::read(
         "select source_oid::int8 as oid from decamp.relation \
-         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3)",
+         where subscription_id = $1::int4 and name = $2 and ($3::text is null or schema = $3) and not leaving",
         &[Some(&subscription.to_string()), Some(table), schema],
     )
     .iter()
@@ -234,7 +263,7 @@ pub fn enter(subscription: i32, oid: u32, from: State, to: State) {
 
 /// Whether a table is still to be copied, as it is committed now.
 pub fn is_any_incomplete(subscription: i32) -> bool {
-    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and state in ('init', 'copying', 'copied') limit 1";
+    let sql = "select 1 from decamp.relation where subscription_id = $1::int4 and not leaving and state in ('init', 'copying', 'copied') limit 1";
     !spi::read_now(sql, &[Some(&subscription.to_string())]).is_empty()
 }
 
@@ -367,7 +396,7 @@ pub fn forgive_one(subscription: i32, oid: u32) -> bool {
 /// How many tables stopped because changes were not captured.
 pub fn with_missed_changes(subscription: i32) -> i64 {
     spi::read(
-        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2",
+        "select count(*) as n from decamp.relation where subscription_id = $1::int4 and error_sqlstate = $2 and not leaving",
         &[Some(&subscription.to_string()), Some(MISSED)],
     )[0]
     .int("n")

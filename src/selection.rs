@@ -67,6 +67,17 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// The end of a sentence about the table.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Self::Foreign => ", and its rows are on another server",
+            Self::LonePartition => ", and its partitioned parent is not followed",
+            Self::NotOwned => ", and our role does not own it",
+            Self::NotSelectable => ", and our role may not read it",
+            Self::RowSecurity => ", and its policies hide rows from our role",
+        }
+    }
+
     pub fn of(table: &Table) -> Option<Self> {
         if table.kind == Kind::Foreign {
             Some(Self::Foreign)

@@ -451,6 +451,42 @@ pub fn open(subscription: i32) -> Open {
     }
 }
 
+/// Nothing more of a table is to be copied: what has not begun is forgotten.
+pub fn forget_copy(subscription: i32, oid: u32) {
+    spi::update(
+        "delete from decamp.task t where t.subscription_id = $1::int4 and t.source_oid = $2::oid and t.state = 'pending' \
+           and t.phase in (1, 2, 5)",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    );
+}
+
+/// Whether copy workers still build indexes or constraints of the table.
+pub fn is_to_be_built(subscription: i32, oid: u32) -> bool {
+    !spi::read(
+        "select 1 from decamp.task t join decamp.relation r using (subscription_id, source_oid) \
+         where t.subscription_id = $1::int4 and t.source_oid = $2::oid and t.state <> 'done' and t.phase in (3, 4) \
+           and r.planned and r.state in ('copying', 'copied') limit 1",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )
+    .is_empty()
+}
+
+/// Takes the open builds of a table, and those of others that refer to it, out of the tasks; with their SQL, in the order in
+/// which they can be run.
+pub fn take_builds(subscription: i32, oid: u32) -> Vec<Task> {
+    let mut taken = open_builds(subscription);
+    let referring: HashSet<i64> = spi::write(
+        "delete from decamp.task t where t.subscription_id = $1::int4 and (t.source_oid = $2::oid or t.other_oid = $2::oid) \
+           and t.state <> 'done' and t.phase not in (1, 2, 5) returning t.id",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )
+    .iter()
+    .map(|row| row.int("id"))
+    .collect();
+    taken.retain(|task| referring.contains(&task.id));
+    taken
+}
+
 /// Open tasks that build something again on the target: table, kind, name, statements, in the order in which they can be
 /// run one by one.
 pub fn open_builds(subscription: i32) -> Vec<Task> {

@@ -11,16 +11,16 @@ const TABLE: &str = "create table log (a int, b text); create table item (id int
      insert into log select i % 10, 'x' from generate_series(1, 100) i; insert into item select i, 0 from generate_series(1, 10) i";
 
 /// The target's commit of rows of `log` waits for a lock that the test can take.
-const SLOW_COMMIT: &str = "create table late (n int); \
+const SLOW_COMMIT: &str = "create table decamp.late (n int); \
      create function hold_commit() returns trigger language plpgsql as $$ begin \
          while not pg_try_advisory_lock_shared(78) loop perform pg_sleep(0.02); end loop; \
          perform pg_advisory_unlock_shared(78); return null; end $$; \
-     create constraint trigger hold_commit after insert on late deferrable initially deferred \
+     create constraint trigger hold_commit after insert on decamp.late deferrable initially deferred \
          for each row execute function hold_commit(); \
-     alter table late enable always trigger hold_commit; \
+     alter table decamp.late enable always trigger hold_commit; \
      create function leave_for_commit() returns trigger language plpgsql as $$ begin \
          if current_setting('application_name') like '% apply' then \
-             set constraints public.hold_commit deferred; insert into public.late values (1); \
+             set constraints decamp.hold_commit deferred; insert into decamp.late values (1); \
          end if; return null; end $$; \
      create trigger leave_for_commit after insert or delete on log execute function leave_for_commit(); \
      alter table log enable always trigger leave_for_commit";

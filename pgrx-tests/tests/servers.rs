@@ -52,12 +52,12 @@ mod helper;
 mod import;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
-#[path = "173_kinds.rs"]
-mod kinds;
 #[path = "178_keyless.rs"]
 mod keyless;
 #[path = "179_keyless_trouble.rs"]
 mod keyless_trouble;
+#[path = "173_kinds.rs"]
+mod kinds;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]
@@ -92,6 +92,8 @@ mod stop;
 mod stopped_tables;
 #[path = "174_swaps.rs"]
 mod swaps;
+#[path = "168_tables_out.rs"]
+mod tables_out;
 #[path = "070_topology.rs"]
 mod topology;
 #[path = "080_versions.rs"]

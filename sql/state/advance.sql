@@ -13,7 +13,7 @@ with moved as (
         end
     from decamp.relation before
     where before.subscription_id = r.subscription_id and before.source_oid = r.source_oid
-      and r.subscription_id = $1::int4 and r.planned and r.state in ('copying', 'copied')
+      and r.subscription_id = $1::int4 and r.planned and not r.leaving and r.state in ('copying', 'copied')
       and not exists (select from decamp.task t
                       where t.subscription_id = r.subscription_id and t.source_oid = r.source_oid
                         and t.state <> 'done' and t.phase < case r.state when 'copied' then 6 else 5 end)

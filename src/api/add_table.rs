@@ -48,6 +48,18 @@ fn add(name: &str, table: &str) -> Result<String, Failure> {
             quote::literal(table).trim()
         )));
     }
+    if relation::leaving(subscription.id)
+        .iter()
+        .any(|r| wanted.last() == Some(&r.name))
+    {
+        return Err(
+            Failure::new("55000", format!("table {table} is being taken out"))
+                .detail("Nothing has been changed.")
+                .hint(
+                    "Call it again when repl_tables does not show the table any more; see repl_events if that takes long.",
+                ),
+        );
+    }
     let found = check_on_both(&subscription, table, &wanted)?;
     relation::insert(subscription.id, &found);
     subscription::go_back_for_tables(subscription.id);

@@ -171,7 +171,9 @@ fn find(
             format!("table {} is replayed without a key", relation.shown()),
         )
         .detail("Rows are left out by their key. Nothing has been changed.")
-        .hint("Change the target so that it takes all rows of the source, then SELECT repl_resume()."));
+        .hint(
+            "Change the target so that it takes all rows of the source, then SELECT repl_resume().",
+        ));
     }
     let info = subscription.source_info()?;
     let mut source = Connection::open(

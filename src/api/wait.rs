@@ -98,7 +98,7 @@ fn reached(id: i32, until: Until) -> bool {
     let sql = match until {
         Until::Copied => {
             "select s.state in ('copying', 'catchup', 'streaming') and not exists ( \
-                 select 1 from decamp.relation r where r.subscription_id = s.id \
+                 select 1 from decamp.relation r where r.subscription_id = s.id and not r.leaving \
                  and r.state not in ('copied', 'catchup', 'ready')) and $2::int8 is not null as reached \
              from decamp.subscription s where s.id = $1::int4"
         }
@@ -127,9 +127,9 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
     let row = &spi::read_now(
         "select s.enabled, s.state, s.error, s.hint, \
                 (select pg_catalog.format('%I.%I: %s', r.schema, r.name, r.error) from decamp.relation r \
-                 where r.subscription_id = s.id and r.state = 'errored' order by r.schema, r.name limit 1) as stopped, \
+                 where r.subscription_id = s.id and r.state = 'errored' and not r.leaving order by r.schema, r.name limit 1) as stopped, \
                 (select r.hint from decamp.relation r \
-                 where r.subscription_id = s.id and r.state = 'errored' order by r.schema, r.name limit 1) as advice \
+                 where r.subscription_id = s.id and r.state = 'errored' and not r.leaving order by r.schema, r.name limit 1) as advice \
          from decamp.subscription s where s.name = $1",
         &[Some(name)],
     );

@@ -47,7 +47,7 @@ pub fn install(
     );
     let triggers = format!(
         "{}; {} {} commit",
-        triggers(names, table, &names.segment(table.oid, number)),
+        triggers(names, table, &segment),
         truncate_triggers(names, table, &partitions),
         always(source.version(), names, table),
     );

@@ -1,8 +1,8 @@
 //! Capture on tables without a key: not keys are written but the rows themselves, with a sign, which make a multiset whose net
 //! change does not depend on their order. `sql/source/keyless_segment.sql` has the columns.
 
-use super::{Names, segment};
 use super::partition::{self, Partition};
+use super::{Names, segment};
 use crate::failure::Failure;
 use crate::libpq::{Connection, RENDERING};
 use crate::quote::{ident, literal};

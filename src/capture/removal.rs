@@ -45,6 +45,38 @@ pub fn remove(source: &mut Connection, table: &str, triggers: &[String]) -> Resu
     result
 }
 
+/// Takes capture off one table and the partitions it covers, wherever it still is. Errors: 55P03, 57014 when a lock was not to
+/// be had in time; what is done stays done, and the rest can be tried again.
+pub fn take_off(source: &mut Connection, names: &Names, oid: u32) -> Result<(), Failure> {
+    let carriers = source.query(
+        "select distinct t.tgrelid::int8 as oid \
+         from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace \
+         where n.nspname = $1 and p.proname ~ ('^capture_' || $2 || '(_|$)')",
+        &[Some(&names.schema()), Some(&oid.to_string())],
+    )?;
+    for (table, name, triggers) in triggers_by_table(source, names)? {
+        if carriers.iter().any(|row| row.oid("oid") == table) {
+            remove(source, &name, &triggers)?;
+        }
+    }
+    drop_segments(source, names, oid)?;
+    let functions = source.query(
+        "select p.oid::regprocedure::text as name \
+         from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
+         where n.nspname = $1 and p.proname ~ ('^capture_' || $2 || '(_|$)')",
+        &[Some(&names.schema()), Some(&oid.to_string())],
+    )?;
+    let drops: String = functions
+        .iter()
+        .map(|row| format!("drop function {};", row.text("name")))
+        .collect();
+    source.batch(&format!(
+        "{drops} drop sequence if exists {}; delete from {} where relation = {oid}",
+        names.positions(oid),
+        names.truncation()
+    ))
+}
+
 /// Drops a table's segments; nothing of ours must write to them any more. Errors: 55P03 when somebody's transaction has.
 pub fn drop_segments(source: &mut Connection, names: &Names, oid: u32) -> Result<(), Failure> {
     let rows = source.query(

@@ -78,6 +78,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(i, kind)| Column {
+                attnum: 1 + i as i64,
                 name: format!("c{i}"),
                 type_name: (*kind).into(),
                 base_type: (*kind).into(),

@@ -116,9 +116,17 @@ pub fn run(
             }
             let positions = truncated.map_or(&[][..], |t| &t.positions);
             let parts = segments.parts(plan.oid, None);
-            multiset::replay(source, target, plan, multiset, &parts, positions, &mut counts)
-                .and_then(|_| segments.advance(source, plan.oid))
-                .map_err(|failure| of_table(failure, plan))?;
+            multiset::replay(
+                source,
+                target,
+                plan,
+                multiset,
+                &parts,
+                positions,
+                &mut counts,
+            )
+            .and_then(|_| segments.advance(source, plan.oid))
+            .map_err(|failure| of_table(failure, plan))?;
             marked.push(plan.oid);
         } else if (whole || left > 0) && pending.oids.contains(&plan.oid) {
             let limit = (!whole).then(|| plan.limit.min(left));

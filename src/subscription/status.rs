@@ -39,7 +39,7 @@ pub fn go_back_for_tables(id: i32) {
     spi::update(
         "with behind as ( \
              select case when bool_or(r.state = 'init') then 'installing' else 'copying' end as state, count(*) as tables \
-             from decamp.relation r where r.subscription_id = $1::int4 and r.state in ('init', 'copying', 'copied')) \
+             from decamp.relation r where r.subscription_id = $1::int4 and not r.leaving and r.state in ('init', 'copying', 'copied')) \
          update decamp.subscription s set state = behind.state, state_since = pg_catalog.clock_timestamp() \
          from behind \
          where s.id = $1::int4 and s.state in ('copying', 'catchup', 'streaming') and behind.tables > 0 and behind.state <> s.state",

@@ -4,6 +4,8 @@ mod anew;
 mod copying;
 mod drift;
 mod fence;
+mod leaving;
+mod newcomer;
 mod plan;
 mod progress;
 mod rejection;
@@ -58,6 +60,8 @@ struct Cycle<'a> {
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
     skipped: Vec<Skipped>,
+    /// which tables the source had when we looked for new ones
+    roster: Option<String>,
     recovered: bool,
 }
 
@@ -150,6 +154,7 @@ impl<'a> Cycle<'a> {
             watch: Watch::default(),
             postponed: Vec::new(),
             skipped: Vec::new(),
+            roster: None,
             recovered: false,
         };
         cycle.silence()?;

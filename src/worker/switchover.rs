@@ -16,7 +16,6 @@ mod fencing;
 
 use std::time::{Duration, Instant};
 
-use super::sides;
 use crate::capture::{self, Names, fence};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};

@@ -102,7 +102,11 @@ impl Cycle<'_> {
         }
     }
 
-    fn postpone(&mut self, relation: &Relation, failure: &Failure) -> Result<(), Failure> {
+    pub(super) fn postpone(
+        &mut self,
+        relation: &Relation,
+        failure: &Failure,
+    ) -> Result<(), Failure> {
         self.postponed
             .push((relation.oid, Instant::now() + LET_GO_ON));
         xact::run(|| {
@@ -119,6 +123,6 @@ impl Cycle<'_> {
     }
 }
 
-fn is_locked(failure: &Failure) -> bool {
+pub(super) fn is_locked(failure: &Failure) -> bool {
     !failure.disconnected && matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
 }

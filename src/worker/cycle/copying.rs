@@ -14,6 +14,7 @@ impl Cycle<'_> {
     pub(super) fn supervise_copy(&mut self) -> Result<(), Trouble> {
         let id = self.id();
         self.begin_anew()?;
+        self.take_out()?;
         let moved = xact::run(|| {
             task::reclaim(id);
             Ok(copying::advance(&self.session.subscription))

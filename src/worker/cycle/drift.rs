@@ -31,8 +31,17 @@ impl Cycle<'_> {
         };
         let Some(source) = source.iter().find(|t| t.oid == relation.oid) else {
             let message = format!("table {} is gone from the source", relation.shown());
+            let namesake = source
+                .iter()
+                .any(|t| t.schema == relation.schema && t.name == relation.name);
+            let more = if namesake {
+                " One of that name is there that is not followed: repl_add_table then takes it in."
+            } else {
+                ""
+            };
             return Some(Failure::new(DRIFT, message).hint(format!(
-                "The other tables go on without it. To be rid of it: SELECT repl_stop({name}), then repl_start."
+                "SELECT repl_remove_table({name}, {}); takes it out, the target keeps its rows.{more}",
+                literal(&relation.shown())
             )));
         };
         let Some(counterpart) = counterpart(source, target) else {
@@ -204,7 +213,7 @@ impl Cycle<'_> {
             .relations
             .iter()
             .filter_map(|r| Some((r, self.source.table(r.oid).ok()?)))
-            .filter(|(r, t)| (r.schema != t.schema || r.name != t.name))
+            .filter(|(r, t)| r.schema != t.schema || r.name != t.name)
             .filter(|(_, t)| counterpart(t, &self.target).is_some())
             .collect();
         if renamed.is_empty() {

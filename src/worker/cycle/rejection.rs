@@ -14,7 +14,9 @@ impl Cycle<'_> {
     pub(super) fn explained(&mut self, trouble: Trouble) -> Trouble {
         let Trouble { failure, table } = trouble;
         let explained = match table.and_then(|oid| self.source.table(oid).ok().cloned()) {
-            Some(source) if is_about_a_row(&failure) && !source.key.is_empty() => self.with_its_row(failure, &source),
+            Some(source) if is_about_a_row(&failure) && !source.key.is_empty() => {
+                self.with_its_row(failure, &source)
+            }
             Some(source) => failure.during(format_args!("replaying {}", source.shown())),
             None => failure,
         };

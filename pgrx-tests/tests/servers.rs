@@ -44,6 +44,8 @@ mod deferral;
 mod disappearance;
 #[path = "177_drift.rs"]
 mod drift;
+#[path = "190_fence.rs"]
+mod fence;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]

@@ -36,6 +36,8 @@ mod selection;
 mod statement;
 #[path = "../../src/table.rs"]
 mod table;
+#[path = "../../src/switchover.rs"]
+mod switchover;
 #[path = "../../src/template.rs"]
 mod template;
 #[path = "../../src/throttle.rs"]

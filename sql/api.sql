@@ -14,6 +14,7 @@ revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
 revoke all on function repl_fence(text, interval, boolean) from public;
 revoke all on function repl_unfence(text, boolean) from public;
+revoke all on function repl_switchover(text, interval, text, boolean, boolean) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
     'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
@@ -73,3 +74,11 @@ comment on function repl_unfence(text, boolean) is
     'Lets the source take writes again, after repl_fence. force: also after repl_switchover, which is undone by it as long as'
     ' nothing was written to the target. Not inside a transaction block. Errors: 55000 after repl_switchover without force, 55006'
     ' while repl_fence or repl_switchover is under way.';
+comment on function repl_switchover(text, interval, text, boolean, boolean) is
+    'Goes over: checks, refreshes materialized views, counts rows, fences the source, waits for those who write, replays the rest,'
+    ' sets sequences, counts what has changed, and ends the subscription as finished; the source stays fenced until repl_stop.'
+    ' Anything that goes wrong before the last step, or takes longer than max_downtime from the fence on, lowers the fence'
+    ' and is raised as an error: then nothing has been changed, and it can be called again. So does cancelling the call. verify:'
+    ' count or none. reverse: has no effect yet. dry_run: all but the fence, and an estimate of how long writes would be'
+    ' refused. Returns step, outcome (done, skipped), took, message; told as notices as they happen, and in repl_events. Not'
+    ' inside a transaction block.';

@@ -13,4 +13,5 @@ mod resync;
 mod skip;
 mod start;
 mod stop;
+mod switchover;
 mod wait;

@@ -18,6 +18,7 @@ mod chunk;
 mod deferral;
 mod duplicate;
 mod import;
+mod rebuild;
 mod replay;
 mod sequence;
 mod switchover;

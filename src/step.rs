@@ -62,7 +62,7 @@ impl Run {
         );
     }
 
-    /// `failure`: why, of one that failed.
+    /// `failure`: why, of one that failed. A step ends once.
     pub fn end(
         &self,
         number: i32,
@@ -74,7 +74,8 @@ impl Run {
         let rows = spi::write(
             "update decamp.step set state = $4, message = $5, detail = $6, hint = $7, sqlstate = $8, last = $9::bool, \
                     ended_at = pg_catalog.clock_timestamp() \
-             where subscription_id = $1::int4 and run = $2::int8 and number = $3::int4 returning name",
+             where subscription_id = $1::int4 and run = $2::int8 and number = $3::int4 and state = 'running' \
+             returning name",
             &[
                 Some(&self.subscription.to_string()),
                 Some(&self.id.to_string()),
@@ -87,7 +88,9 @@ impl Run {
                 Some(&last.to_string()),
             ],
         );
-        let subject = rows.first().map_or("step", |row| row.text("name")).to_owned();
+        // it had ended before
+        let Some(row) = rows.first() else { return };
+        let subject = row.string("name");
         let detail = failure.and_then(|f| f.hint.clone());
         event::record(
             outcome.severity(),

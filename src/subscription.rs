@@ -16,11 +16,11 @@ mod fence;
 mod state;
 mod status;
 
-pub use fence::{Fence, fence_of, go_back, set_fence};
+pub use fence::{Fence, fence_of, finish, go_back, set_fence};
 pub use state::State;
 pub use status::{
     clear_failure, clear_outage, end_rest, forgive, go_back_for_tables, has_missed_changes,
-    heartbeat, is_cut, is_resting, note_failure, noted_failure, publish,
+    heartbeat, is_complete_since, is_cut, is_resting, note_failure, noted_failure, publish,
 };
 
 use crate::failure::Failure;

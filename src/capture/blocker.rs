@@ -12,6 +12,8 @@ pub struct Blocker {
     /// `None`: prepared
     pub pid: Option<i64>,
     user: String,
+    /// of the transaction, seconds; `None`: not for us to see
+    pub age: Option<i64>,
     /// Never its statement.
     pub in_words: String,
 }
@@ -55,6 +57,7 @@ fn blocker(row: &Row) -> Blocker {
     Blocker {
         transaction: row.string("transaction"),
         pid: row.opt_int("pid"),
+        age: row.opt_int("age"),
         user,
         in_words,
     }

@@ -55,11 +55,6 @@ pub fn set_fence(id: i32, fence: Option<Fence>) {
     );
 }
 
-/// From now on what is switched on on the target stays on.
-pub fn close(id: i32) {
-    set_fence(id, Some(Fence::Closing));
-}
-
 /// It has switched over: nothing is replayed any more. False if it is not streaming any more.
 pub fn finish(id: i32) -> bool {
     let moved = spi::update(

@@ -13,6 +13,10 @@
 
 mod barrier;
 mod fencing;
+mod going;
+mod readiness;
+mod restoring;
+mod tally;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +29,9 @@ use crate::relation::{self, Relation};
 use crate::step::{Outcome, Run};
 use crate::subscription::{self, Fence, Subscription};
 use crate::switchover::{Order, Task};
+use crate::table::Table;
+
+use self::going::Way;
 
 /// The worker of the call before may be on its way out.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,12 +46,17 @@ struct Errand {
     names: Names,
     relations: Vec<Relation>,
     source: Option<Connection>,
+    target: Option<Connection>,
+    /// of the source, each with its counterpart on the target
+    tables: Vec<(Table, Table)>,
     /// the step at hand
     number: i32,
     /// what the fence was when we came
     before: Option<Fence>,
     /// the fence may be up because of us
     raised: Option<Instant>,
+    /// by when it is to be finished, and how long that is from the fence on
+    deadline: Option<(Instant, Duration)>,
 }
 
 pub fn live(id: i32, task: &str) -> Result<(), Failure> {
@@ -72,6 +84,9 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         names: Names::of(&subscription.name),
         relations: xact::run(|| Ok(relation::of(id)))?,
         source: None,
+        target: None,
+        tables: Vec::new(),
+        deadline: None,
         number: 0,
         before: subscription.fence,
         raised: None,
@@ -79,7 +94,15 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
     };
     let outcome = xact::guarded(|| match order.task {
         Task::Fence { timeout, terminate } => errand.fence(timeout, terminate),
-        Task::Switchover { .. } => Err(Failure::new("0A000", "not built yet").hint("Use repl_fence.")),
+        Task::Switchover {
+            max_downtime,
+            verify,
+            dry_run,
+        } => errand.switch_over(Way {
+            max_downtime,
+            verify,
+            dry_run,
+        }),
     });
     let Err(failure) = outcome else {
         return Ok(());
@@ -141,10 +164,62 @@ impl Errand {
         Ok(self.source.as_mut().expect("opened above"))
     }
 
+    /// Both connections; the target's as for replay.
+    fn sides(&mut self) -> Result<(&mut Connection, &mut Connection), Failure> {
+        self.source()?;
+        if self.target.is_none() {
+            let (info, encoding) =
+                xact::run(|| Ok((self.subscription.target_info()?, server::encoding())))?;
+            let title = self.subscription.title("switchover");
+            self.target = Some(Connection::open(&info, Role::Target, &encoding, &title)?);
+        }
+        let (Some(source), Some(target)) = (&mut self.source, &mut self.target) else {
+            unreachable!("both were opened above")
+        };
+        Ok((source, target))
+    }
+
+    /// What is left of max_downtime. Errors: 57014 when nothing is.
+    fn remaining(&self) -> Result<Option<Duration>, Failure> {
+        let Some((deadline, _)) = self.deadline else {
+            return Ok(None);
+        };
+        match deadline.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => Ok(Some(left)),
+            _ => Err(self.too_late("it is not finished yet")),
+        }
+    }
+
+    fn too_late(&self, what: &str) -> Failure {
+        let limit = self.deadline.map(|(_, limit)| limit);
+        match limit {
+            Some(limit) => Failure::new(
+                "57014",
+                format!("{what}, and max_downtime has passed: {:.1} s", limit.as_secs_f64()),
+            )
+            .hint("repl_events tells how long each step took; call it again, perhaps when less is written, or with a longer max_downtime."),
+            None => Failure::new("57014", format!("{what}: the lag is too long to fence the source"))
+                .hint("SELECT lag, backlog, apply_rate FROM repl_status; call it again when it has caught up."),
+        }
+    }
+
+    /// No statement on either side outlives max_downtime.
+    fn limit_statements(&mut self) -> Result<(), Failure> {
+        let left = self.remaining()?.map_or(0, |left| left.as_millis().max(1));
+        let sql = format!("set statement_timeout = '{left}ms'");
+        let (source, target) = self.sides()?;
+        source.batch(&sql)?;
+        target.batch(&sql)
+    }
+
     /// Takes back what was done to the source.
     fn withdraw(&mut self) -> Result<(), Failure> {
         let id = self.subscription.id;
         let stood = self.before == Some(Fence::Standing);
+        self.deadline = None;
+        if let Some(source) = &mut self.source {
+            source.batch("set statement_timeout = 0").ok();
+        }
         if self.raised.is_some() && !stood {
             let deadline = Instant::now() + LOWERING;
             loop {

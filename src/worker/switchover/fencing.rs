@@ -61,7 +61,7 @@ impl Errand {
     }
 
     /// The fence is in the capture triggers' functions: where a trigger is missing or off, there is none.
-    fn confirm_triggers(&mut self) -> Result<(), Failure> {
+    pub(super) fn confirm_triggers(&mut self) -> Result<(), Failure> {
         let (names, oids) = (self.names.clone(), self.captured());
         let watch = capture::watch(self.source()?, &names, &oids)?;
         let Some(oid) = watch.broken.first() else {

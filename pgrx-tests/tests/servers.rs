@@ -86,6 +86,10 @@ mod security;
 mod segments;
 #[path = "176_skip.rs"]
 mod skip;
+#[path = "191_switchover.rs"]
+mod switchover;
+#[path = "192_switchover_trouble.rs"]
+mod switchover_trouble;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]

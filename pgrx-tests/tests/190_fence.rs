@@ -86,7 +86,11 @@ fn refuses_every_write(major: u32) {
         }
         pair.sql("truncate plain, parent, child, \"Other\".\"Odd one\", nameless, tree");
     }
-    pair.stream(if major > 15 { "copy_schema => false" } else { "" });
+    pair.stream(if major > 15 {
+        "copy_schema => false"
+    } else {
+        ""
+    });
     assert_eq!(pair.status("fenced"), "f");
 
     let took = seconds(&pair.query("SELECT repl_fence('heroku')"));
@@ -121,7 +125,8 @@ fn refuses_every_write(major: u32) {
     assert_eq!(pair.status("fenced"), "f");
     pair.source.app("insert into plain values (8000); update nameless set n = 3; delete from child; truncate \"Other\".\"Odd one\"");
     if partitioned {
-        pair.source.app("insert into tree values (3), (300); truncate leaf");
+        pair.source
+            .app("insert into tree values (3), (300); truncate leaf");
     }
     pair.assert_migrated();
     let told = pair.query("SELECT repl_unfence('heroku')");
@@ -208,14 +213,20 @@ fn fence_under_load_loses_nothing_and_lets_nothing_pass() {
     }
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
-        writer.join().expect("a writer is refused by the fence only");
+        writer
+            .join()
+            .expect("a writer is refused by the fence only");
     }
     let rows: u64 = pair
         .source
         .query_one_text(DATABASE, "select count(*) from plain where id > 10000")
         .parse()
         .expect("a count");
-    assert_eq!(rows, accepted.load(Ordering::Relaxed), "none lost, none invented");
+    assert_eq!(
+        rows,
+        accepted.load(Ordering::Relaxed),
+        "none lost, none invented"
+    );
     pair.assert_migrated();
     pair.stop_migration();
 }
@@ -264,7 +275,9 @@ fn fence_gives_way_to_a_long_transaction() {
     let mut writer = open_writer(&pair, ROLE);
     let ending = thread::spawn(move || {
         wait::pause(Duration::from_millis(700));
-        writer.batch_execute("commit").expect("what was written before is committed");
+        writer
+            .batch_execute("commit")
+            .expect("what was written before is committed");
     });
     pair.query("SELECT repl_fence('heroku')");
     ending.join().expect("it has ended");
@@ -288,7 +301,8 @@ fn fence_waits_for_prepared_transactions() {
             .batch_execute("prepare transaction 'two phases'")
             .expect("it is prepared");
     });
-    let error = pair.refused("SELECT repl_fence('heroku', timeout => '2 seconds', terminate => true)");
+    let error =
+        pair.refused("SELECT repl_fence('heroku', timeout => '2 seconds', terminate => true)");
     preparing.join().expect("it is prepared");
     // asked to end before it was prepared, or named after
     if error.detail().unwrap_or_default().contains("prepared") {
@@ -339,7 +353,10 @@ fn fence_is_lowered_when_the_call_ends_early() {
     for how in ["pg_cancel_backend", "pg_terminate_backend"] {
         let mut writer = open_writer(&pair, ROLE);
         let mut caller = pair.target.connect("postgres");
-        let pid: i32 = caller.query_one("select pg_backend_pid()", &[]).expect("a pid").get(0);
+        let pid: i32 = caller
+            .query_one("select pg_backend_pid()", &[])
+            .expect("a pid")
+            .get(0);
         let calling = thread::spawn(move || {
             caller
                 .batch_execute("SELECT repl_fence('heroku', timeout => '10 minutes')")
@@ -347,18 +364,31 @@ fn fence_is_lowered_when_the_call_ends_early() {
         });
         pair.poll_status("fenced");
         wait::until_true(SOON, "writes are refused", || {
-            pair.source.try_rows(DATABASE, "insert into plain values (9000)").is_err()
+            pair.source
+                .try_rows(DATABASE, "insert into plain values (9000)")
+                .is_err()
         });
         let second = pair.refused("SELECT repl_fence('heroku')");
         assert_says(&second, "55006", &["under way", "Nothing has been changed"]);
-        assert_says(&pair.refused("SELECT repl_unfence('heroku')"), "55006", &["Cancel"]);
+        assert_says(
+            &pair.refused("SELECT repl_unfence('heroku')"),
+            "55006",
+            &["Cancel"],
+        );
         pair.sql(&format!("SELECT {how}({pid})"));
         calling.join().expect("the call has ended");
         pair.poll_status("not fenced");
         pair.source.app("update plain set n = n + 1 where id = 3");
-        writer.batch_execute("rollback").expect("it was only waited for");
+        writer
+            .batch_execute("rollback")
+            .expect("it was only waited for");
     }
-    assert_eq!(pair.events("cancelled or its session ended"), 4, "{}", pair.tell());
+    assert_eq!(
+        pair.events("cancelled or its session ended"),
+        4,
+        "{}",
+        pair.tell()
+    );
     pair.assert_migrated();
     pair.stop_migration();
 }
@@ -382,14 +412,20 @@ fn fence_after_a_crash_here() {
     calling.join().expect("the call has ended");
     pair.poll_status("not fenced");
     pair.source.app("update plain set n = n + 1 where id = 3");
-    assert_eq!(pair.events("the call that had fenced the source was interrupted"), 1);
+    assert_eq!(
+        pair.events("the call that had fenced the source was interrupted"),
+        1
+    );
     writer.batch_execute("commit").expect("it goes on");
 
     pair.query("SELECT repl_fence('heroku')");
     pair.target.restart(Mode::Immediate);
     let summary = pair.status("summary");
     assert!(summary.starts_with("FENCED since"), "{summary}");
-    assert!(summary.contains("SELECT repl_unfence('heroku')"), "{summary}");
+    assert!(
+        summary.contains("SELECT repl_unfence('heroku')"),
+        "{summary}"
+    );
     assert_fenced(&pair, WRITES);
     pair.wait_for("caught_up", Duration::from_secs(60));
     assert_fenced(&pair, WRITES);
@@ -420,7 +456,9 @@ fn fence_survives_a_crash_of_the_source() {
             .expect_err("the source crashes")
     });
     wait::until_true(SOON, "writes are refused", || {
-        pair.source.try_rows(DATABASE, "insert into plain values (9000)").is_err()
+        pair.source
+            .try_rows(DATABASE, "insert into plain values (9000)")
+            .is_err()
     });
     pair.source.restart(Mode::Immediate);
     calling.join().expect("the call has ended");
@@ -444,7 +482,11 @@ fn fence_and_sealing() {
     for round in 1..=3 {
         pair.source.app("set decamp.pass = 'on'; insert into plain select generate_series(100001, 110000); delete from plain where id > 100000");
         wait::until_true(SOON, "another segment", || {
-            pair.source.query_one_text(DATABASE, segments).parse::<i32>().expect("a number") >= round
+            pair.source
+                .query_one_text(DATABASE, segments)
+                .parse::<i32>()
+                .expect("a number")
+                >= round
         });
         assert_fenced(&pair, &WRITES[..6]);
     }
@@ -469,15 +511,32 @@ fn fence_is_known_by_what_is_on_the_source() {
     pair.sql("update decamp.subscription set fence = 'standing'");
     pair.poll_status("not fenced");
     assert_eq!(pair.events("by other hands"), 1);
-    assert_says(&pair.refused("BEGIN; SELECT repl_fence('heroku')"), "25001", &["BEGIN"]);
-    assert_says(&pair.refused("SELECT repl_fence('nobody')"), "42704", &["heroku"]);
+    assert_says(
+        &pair.refused("BEGIN; SELECT repl_fence('heroku')"),
+        "25001",
+        &["BEGIN"],
+    );
+    assert_says(
+        &pair.refused("SELECT repl_fence('nobody')"),
+        "42704",
+        &["heroku"],
+    );
     assert_says(&pair.refused("SELECT repl_fence(null)"), "22004", &["name"]);
-    assert_says(&pair.refused("SELECT repl_fence('heroku', timeout => '-1 s')"), "22023", &["timeout"]);
+    assert_says(
+        &pair.refused("SELECT repl_fence('heroku', timeout => '-1 s')"),
+        "22023",
+        &["timeout"],
+    );
     // without its triggers a table cannot be fenced
     pair.query("SELECT repl_pause('heroku')");
     pair.poll_status("state = 'paused' and workers = 0");
-    pair.source.app("alter table plain disable trigger decamp_heroku_insert");
-    assert_says(&pair.refused("SELECT repl_fence('heroku')"), "55000", &["public.plain", "repl_resync"]);
+    pair.source
+        .app("alter table plain disable trigger decamp_heroku_insert");
+    assert_says(
+        &pair.refused("SELECT repl_fence('heroku')"),
+        "55000",
+        &["public.plain", "repl_resync"],
+    );
     pair.source.app("insert into parent values (77)");
     assert_eq!(pair.status("fenced"), "f");
     pair.stop_migration();

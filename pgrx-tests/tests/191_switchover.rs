@@ -91,7 +91,9 @@ impl Load {
     fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         for writer in self.writers {
-            writer.join().expect("a writer is refused by the fence only");
+            writer
+                .join()
+                .expect("a writer is refused by the fence only");
         }
         self.accepted.load(Ordering::Relaxed)
     }
@@ -101,9 +103,12 @@ fn inserted(rows: impl Fn(&str) -> String) -> u64 {
     let parts: Vec<String> = (0..20)
         .map(|i| format!("select count(*) filter (where n < 0 or id > 2000) as c from t{i}"))
         .collect();
-    rows(&format!("select sum(c) from ({}) as s", parts.join(" union all ")))
-        .parse()
-        .expect("a sum of counts")
+    rows(&format!(
+        "select sum(c) from ({}) as s",
+        parts.join(" union all ")
+    ))
+    .parse()
+    .expect("a sum of counts")
 }
 
 #[test]
@@ -115,63 +120,140 @@ fn switchover_under_load() {
     load.wait_until_busy();
 
     // a rehearsal
-    let steps = pair.target.rows(TARGET_DATABASE, "SELECT step, outcome, message FROM repl_switchover('heroku', dry_run => true)");
+    let steps = pair.target.rows(
+        TARGET_DATABASE,
+        "SELECT step, outcome, message FROM repl_switchover('heroku', dry_run => true)",
+    );
     let last = steps.last().expect("there are steps");
     assert_eq!(last[0], "estimate");
-    assert!(last[2].contains("nothing was fenced") && last[2].contains("about"), "{last:?}");
-    assert_eq!(load.refused.load(Ordering::Relaxed), 0, "nobody was refused");
+    assert!(
+        last[2].contains("nothing was fenced") && last[2].contains("about"),
+        "{last:?}"
+    );
+    assert_eq!(
+        load.refused.load(Ordering::Relaxed),
+        0,
+        "nobody was refused"
+    );
     assert_eq!(pair.status("state"), "streaming");
     assert_eq!(pair.status("fenced"), "f");
     load.wait_until_busy();
 
-    let steps = pair.target.rows(TARGET_DATABASE, "SELECT step, outcome, took > '0', message FROM repl_switchover('heroku')");
+    let steps = pair.target.rows(
+        TARGET_DATABASE,
+        "SELECT step, outcome, took > '0', message FROM repl_switchover('heroku')",
+    );
     let names: Vec<&str> = steps.iter().map(|s| s[0].as_str()).collect();
     assert_eq!(
         names,
         [
-            "check", "materialized views", "statistics", "count", "catch up", "fence", "barrier", "drain", "sequences", "verify",
-            "triggers", "reverse", "finished"
+            "check",
+            "materialized views",
+            "statistics",
+            "count",
+            "catch up",
+            "fence",
+            "barrier",
+            "drain",
+            "sequences",
+            "verify",
+            "triggers",
+            "reverse",
+            "finished"
         ]
     );
     for step in &steps {
-        assert_eq!(step[1], if step[0] == "reverse" { "skipped" } else { "done" }, "{step:?}");
+        assert_eq!(
+            step[1],
+            if step[0] == "reverse" {
+                "skipped"
+            } else {
+                "done"
+            },
+            "{step:?}"
+        );
         println!("{step:?}");
     }
-    assert!(steps[0][3].contains("no full verification is recorded"), "{steps:?}");
-    assert!(steps[9][3].contains("counted behind the fence"), "{steps:?}");
+    assert!(
+        steps[0][3].contains("no full verification is recorded"),
+        "{steps:?}"
+    );
+    assert!(
+        steps[9][3].contains("counted behind the fence"),
+        "{steps:?}"
+    );
     assert_eq!(steps[1][3], "2 refreshed");
     let told = &steps[12][3];
-    assert!(told.contains("writes were refused for") && told.contains("repl_stop"), "{told}");
+    assert!(
+        told.contains("writes were refused for") && told.contains("repl_stop"),
+        "{told}"
+    );
     assert_eq!(pair.status("state"), "finished");
     let summary = pair.status("summary");
-    assert!(summary.starts_with("Finished") && summary.contains("refuses writes"), "{summary}");
+    assert!(
+        summary.starts_with("Finished") && summary.contains("refuses writes"),
+        "{summary}"
+    );
 
     // the writers go on being refused
     let refused = load.refused.load(Ordering::Relaxed);
-    wait::until_true(SOON, "they are refused", || load.refused.load(Ordering::Relaxed) > refused + 20);
+    wait::until_true(SOON, "they are refused", || {
+        load.refused.load(Ordering::Relaxed) > refused + 20
+    });
     let accepted = load.end();
-    assert_eq!(inserted(|sql| pair.source.query_one_text(DATABASE, sql)), accepted);
-    assert_eq!(inserted(|sql| pair.query(sql)), accepted, "all of it went over");
+    assert_eq!(
+        inserted(|sql| pair.source.query_one_text(DATABASE, sql)),
+        accepted
+    );
+    assert_eq!(
+        inserted(|sql| pair.query(sql)),
+        accepted,
+        "all of it went over"
+    );
     compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
     assert_eq!(pair.query("select n from a_first"), "200");
-    assert_eq!(pair.query("select count(*) from pg_matviews where not ispopulated"), "1");
+    assert_eq!(
+        pair.query("select count(*) from pg_matviews where not ispopulated"),
+        "1"
+    );
     // the target goes on where the source was
     for i in 0..20 {
         pair.sql(&format!("insert into t{i} (n, customer) values (5, 1)"));
     }
-    assert!(pair.target.try_rows(TARGET_DATABASE, "insert into t1 (customer) values (-1)").is_err(), "foreign keys are there");
+    assert!(
+        pair.target
+            .try_rows(TARGET_DATABASE, "insert into t1 (customer) values (-1)")
+            .is_err(),
+        "foreign keys are there"
+    );
 
     let again = pair.refused("SELECT * FROM repl_switchover('heroku')");
     assert_says(&again, "55000", &["switched over already", "repl_stop"]);
-    assert_says(&pair.refused("SELECT repl_unfence('heroku')"), "55000", &["both databases would take writes", "force => true"]);
-    assert_says(&pair.refused("SELECT repl_wait('heroku', 'caught_up')"), "55000", &["switched over"]);
+    assert_says(
+        &pair.refused("SELECT repl_unfence('heroku')"),
+        "55000",
+        &["both databases would take writes", "force => true"],
+    );
+    assert_says(
+        &pair.refused("SELECT repl_wait('heroku', 'caught_up')"),
+        "55000",
+        &["switched over"],
+    );
     let resumed = pair.query("SELECT repl_resume()");
     assert!(resumed.contains("switched over"), "{resumed}");
-    assert_says(&pair.refused("SELECT repl_pause('heroku')"), "55000", &["switched over"]);
+    assert_says(
+        &pair.refused("SELECT repl_pause('heroku')"),
+        "55000",
+        &["switched over"],
+    );
     let told = pair.query("SELECT repl_stop('heroku')");
     assert!(told.contains("takes writes again"), "{told}");
     pair.assert_source_clean();
-    assert_eq!(pair.query("select count(*) from t1 where customer = 1"), "1", "the target's data stays");
+    assert_eq!(
+        pair.query("select count(*) from t1 where customer = 1"),
+        "1",
+        "the target's data stays"
+    );
 }
 
 /// Nobody has written to the target yet: it is not too late.
@@ -184,7 +266,8 @@ fn switchover_undone() {
     wait::until_true(SOON, "the apply worker ends", || pair.our_workers() == "0");
     let told = pair.query("SELECT repl_unfence('heroku', force => true)");
     assert!(told.contains("after the switchover"), "{told}");
-    pair.source.app("insert into t1 (n) values (17); update t2 set n = 99");
+    pair.source
+        .app("insert into t1 (n) values (17); update t2 set n = 99");
     pair.assert_migrated();
     assert_eq!(pair.status("state"), "streaming");
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
@@ -201,7 +284,15 @@ fn switchover_of_a_fenced_source() {
     pair.query("SELECT repl_fence('heroku')");
     pair.sql("delete from t3 where id = 1");
     let error = pair.refused("SELECT * FROM repl_switchover('heroku')");
-    assert_says(&error, "55000", &["public.t3 has 2000 rows on the source and 1999 on the target", "repl_resync", "fenced as before"]);
+    assert_says(
+        &error,
+        "55000",
+        &[
+            "public.t3 has 2000 rows on the source and 1999 on the target",
+            "repl_resync",
+            "fenced as before",
+        ],
+    );
     assert_eq!(pair.status("fenced"), "t");
     assert_eq!(pair.status("state"), "streaming");
     pair.sql("insert into t3 (id, n) values (1, 1)");
@@ -216,7 +307,11 @@ fn switchover_refused() {
     let pair = Pair::start();
     pair.source.app(&tables());
     pair.migrate("");
-    assert_says(&pair.refused("SELECT * FROM repl_switchover('nobody')"), "42704", &["heroku"]);
+    assert_says(
+        &pair.refused("SELECT * FROM repl_switchover('nobody')"),
+        "42704",
+        &["heroku"],
+    );
     pair.wait_for("streaming", Duration::from_secs(60));
     pair.wait_until_built();
     let refused = |parts: &[&str]| {
@@ -226,10 +321,26 @@ fn switchover_refused() {
         assert_eq!(pair.status("fenced"), "f");
         pair.source.app("update t1 set n = n + 1 where id = 1");
     };
-    assert_says(&pair.refused("SELECT * FROM repl_switchover('heroku', verify => 'hope')"), "22023", &["'count'"]);
-    assert_says(&pair.refused("SELECT * FROM repl_switchover('heroku', verify => 'checksum')"), "0A000", &["count"]);
-    assert_says(&pair.refused("SELECT * FROM repl_switchover('heroku', max_downtime => '0')"), "22023", &["max_downtime"]);
-    assert_says(&pair.refused("BEGIN; SELECT * FROM repl_switchover('heroku')"), "25001", &["BEGIN"]);
+    assert_says(
+        &pair.refused("SELECT * FROM repl_switchover('heroku', verify => 'hope')"),
+        "22023",
+        &["'count'"],
+    );
+    assert_says(
+        &pair.refused("SELECT * FROM repl_switchover('heroku', verify => 'checksum')"),
+        "0A000",
+        &["count"],
+    );
+    assert_says(
+        &pair.refused("SELECT * FROM repl_switchover('heroku', max_downtime => '0')"),
+        "22023",
+        &["max_downtime"],
+    );
+    assert_says(
+        &pair.refused("BEGIN; SELECT * FROM repl_switchover('heroku')"),
+        "25001",
+        &["BEGIN"],
+    );
 
     pair.query("SELECT repl_pause('heroku')");
     pair.poll_status("state = 'paused' and workers = 0");
@@ -238,7 +349,9 @@ fn switchover_refused() {
     pair.wait_for("caught_up", Duration::from_secs(60));
 
     let mut writer = pair.source.connect_as_app();
-    writer.batch_execute("begin; update t5 set n = 0 where id = 1").expect("a transaction is opened");
+    writer
+        .batch_execute("begin; update t5 set n = 0 where id = 1")
+        .expect("a transaction is opened");
     wait::until_true(SOON, "it is old", || {
         pair.source.query_one_text(DATABASE, "select bool_or(now() - xact_start > '6.5 s') from pg_stat_activity where state like 'idle in%'") == "t"
     });
@@ -275,14 +388,29 @@ fn switchover_to_an_ordinary_role() {
     );
     pair.source.app("insert into parent select generate_series(1, 1000); insert into child select i, i from generate_series(1, 1000) as i");
     pair.stream(&format!("target => '{}'", managed.uri()));
-    pair.source.app("update child set n = n + 1; delete from parent where id > 900");
-    let steps = pair.target.rows(TARGET_DATABASE, "SELECT step, outcome, message FROM repl_switchover('heroku')");
+    pair.source
+        .app("update child set n = n + 1; delete from parent where id > 900");
+    let steps = pair.target.rows(
+        TARGET_DATABASE,
+        "SELECT step, outcome, message FROM repl_switchover('heroku')",
+    );
     let told: Vec<&str> = steps.iter().map(|s| s[0].as_str()).collect();
     assert_eq!(told.last(), Some(&"validation"), "{steps:?}");
-    assert!(steps.iter().any(|s| s[2].contains("2 triggers, rules and foreign keys")), "{steps:?}");
+    assert!(
+        steps
+            .iter()
+            .any(|s| s[2].contains("2 triggers, rules and foreign keys")),
+        "{steps:?}"
+    );
     compare::assert_same(&pair.source, DATABASE, &managed, managed::DATABASE);
-    assert_eq!(managed.query("select count(*) from pg_trigger where tgenabled <> 'O'"), "0");
-    assert_eq!(managed.query("select count(*) from pg_constraint where contype = 'f' and convalidated"), "1");
+    assert_eq!(
+        managed.query("select count(*) from pg_trigger where tgenabled <> 'O'"),
+        "0"
+    );
+    assert_eq!(
+        managed.query("select count(*) from pg_constraint where contype = 'f' and convalidated"),
+        "1"
+    );
     managed.own("insert into child values (5000, 1, 3)");
     assert_eq!(managed.query("select n from child where id = 5000"), "-1");
     pair.stop_migration();

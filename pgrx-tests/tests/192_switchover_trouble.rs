@@ -46,26 +46,43 @@ fn assert_unfenced(pair: &Pair, round: usize) {
     assert_eq!(pair.status("state"), "streaming");
 }
 
-const STEPS: &[&str] = &["barrier", "drain", "sequences", "verify", "triggers", "finished"];
+const STEPS: &[&str] = &[
+    "barrier",
+    "drain",
+    "sequences",
+    "verify",
+    "triggers",
+    "finished",
+];
 
 /// One kind of accident at the beginning of each step behind the fence.
 fn accidents(accident: fn(&Pair, i32)) {
     let pair = pair();
     for (round, step) in STEPS.iter().enumerate() {
-        pair.source.app(&format!("update item set n = n + 1 where id % 10 = {round}"));
+        pair.source.app(&format!(
+            "update item set n = n + 1 where id % 10 = {round}"
+        ));
         let gate = Gate::before(&pair, step);
         let (pid, calling) = call(&pair, ", max_downtime => '2 minutes'");
         gate.wait(&pair);
         assert!(
-            pair.source.try_rows(DATABASE, "insert into item values (-99)").is_err(),
+            pair.source
+                .try_rows(DATABASE, "insert into item values (-99)")
+                .is_err(),
             "fenced before {step}"
         );
-        assert!(pair.status("summary").starts_with("FENCED"), "{}", pair.tell());
+        assert!(
+            pair.status("summary").starts_with("FENCED"),
+            "{}",
+            pair.tell()
+        );
         accident(&pair, pid);
         drop(gate);
         if let Some(error) = calling.join().expect("the call has ended") {
             // the server's own: cancelled, terminated, crashed
-            if !error.message().starts_with("canceling statement") && !error.code().code().starts_with("57P") {
+            if !error.message().starts_with("canceling statement")
+                && !error.code().code().starts_with("57P")
+            {
                 assert_helpful(&error);
             }
         }
@@ -74,7 +91,11 @@ fn accidents(accident: fn(&Pair, i32)) {
     // and then it works
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     assert_eq!(pair.status("state"), "finished");
-    assert!(pair.source.try_rows(DATABASE, "insert into item values (-99)").is_err());
+    assert!(
+        pair.source
+            .try_rows(DATABASE, "insert into item values (-99)")
+            .is_err()
+    );
     pair.stop_migration();
 }
 
@@ -108,9 +129,16 @@ fn switchover_when_both_die() {
         pair.target.restart(Mode::Immediate);
         let summary = pair.status("summary");
         assert!(summary.starts_with("FENCED"), "{summary}");
-        assert!(summary.contains("SELECT repl_unfence('heroku')"), "{summary}");
+        assert!(
+            summary.contains("SELECT repl_unfence('heroku')"),
+            "{summary}"
+        );
         let error = pair.refused("SELECT repl_unfence('heroku')");
-        assert_says(&error, "08006", &["it still is", "again when the source can be reached"]);
+        assert_says(
+            &error,
+            "08006",
+            &["it still is", "again when the source can be reached"],
+        );
         pair.source.start();
     });
 }
@@ -123,7 +151,11 @@ fn switchover_that_has_finished_stays_so() {
     pair.target.restart(Mode::Immediate);
     pair.source.restart(Mode::Immediate);
     assert_eq!(pair.status("state"), "finished");
-    assert!(pair.source.try_rows(DATABASE, "insert into item values (-99)").is_err());
+    assert!(
+        pair.source
+            .try_rows(DATABASE, "insert into item values (-99)")
+            .is_err()
+    );
     wait::until_true(SOON, "no worker is started", || pair.our_workers() == "0");
     pair.stop_migration();
 }
@@ -135,10 +167,15 @@ fn switchover_beside_a_transaction_that_does_not_end() {
     writer
         .batch_execute("begin; update item set n = n + 1 where id = 1")
         .expect("a transaction is opened");
-    let error = pair.refused("SELECT * FROM repl_switchover('heroku', max_downtime => '2 seconds')");
+    let error =
+        pair.refused("SELECT * FROM repl_switchover('heroku', max_downtime => '2 seconds')");
     let at_once = error.message().contains("write for so long");
     if !at_once {
-        assert_says(&error, "57014", &["within 2.0 s", "user app", "item", "takes writes again"]);
+        assert_says(
+            &error,
+            "57014",
+            &["within 2.0 s", "user app", "item", "takes writes again"],
+        );
     }
     writer
         .batch_execute("update item set n = n + 1 where id = 2; commit")
@@ -167,8 +204,18 @@ fn switchover_with_steps_that_fail() {
     gate.wait(&pair);
     pair.sql("delete from other where id = 1000; update decamp.relation set deleted = deleted + 1");
     drop(gate);
-    let error = calling.join().expect("the call has ended").expect("an error");
-    assert_says(&error, "55000", &["public.other has 1000 rows on the source and 999 on the target", "takes writes again"]);
+    let error = calling
+        .join()
+        .expect("the call has ended")
+        .expect("an error");
+    assert_says(
+        &error,
+        "55000",
+        &[
+            "public.other has 1000 rows on the source and 999 on the target",
+            "takes writes again",
+        ],
+    );
     pair.sql("insert into other values (1000, 1000)");
     assert_unfenced(&pair, 2);
 
@@ -178,15 +225,27 @@ fn switchover_with_steps_that_fail() {
     gate.wait(&pair);
     wait::pause(Duration::from_secs(3));
     drop(gate);
-    let error = calling.join().expect("the call has ended").expect("an error");
-    assert_says(&error, "57014", &["max_downtime has passed: 3.0 s", "takes writes again"]);
+    let error = calling
+        .join()
+        .expect("the call has ended")
+        .expect("an error");
+    assert_says(
+        &error,
+        "57014",
+        &["max_downtime has passed: 3.0 s", "takes writes again"],
+    );
     assert_unfenced(&pair, 3);
 
     // a materialized view that cannot be refreshed
-    pair.source.app("create materialized view ratio as select 1 / count(*) as r from item");
+    pair.source
+        .app("create materialized view ratio as select 1 / count(*) as r from item");
     pair.sql("create materialized view ratio as select 1 / (count(*) - count(*)) as r from item with no data");
     let error = pair.refused("SELECT * FROM repl_switchover('heroku')");
-    assert_says(&error, "22012", &["ratio", "not fenced: nothing has been changed"]);
+    assert_says(
+        &error,
+        "22012",
+        &["ratio", "not fenced: nothing has been changed"],
+    );
     pair.sql("drop materialized view ratio");
     assert_unfenced(&pair, 4);
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");

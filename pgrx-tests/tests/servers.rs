@@ -86,10 +86,6 @@ mod security;
 mod segments;
 #[path = "176_skip.rs"]
 mod skip;
-#[path = "191_switchover.rs"]
-mod switchover;
-#[path = "192_switchover_trouble.rs"]
-mod switchover_trouble;
 #[path = "040_status.rs"]
 mod status;
 #[path = "021_stop.rs"]
@@ -98,6 +94,10 @@ mod stop;
 mod stopped_tables;
 #[path = "174_swaps.rs"]
 mod swaps;
+#[path = "191_switchover.rs"]
+mod switchover;
+#[path = "192_switchover_trouble.rs"]
+mod switchover_trouble;
 #[path = "168_tables_out.rs"]
 mod tables_out;
 #[path = "070_topology.rs"]

@@ -34,10 +34,10 @@ mod script;
 mod selection;
 #[path = "../../src/import/statement.rs"]
 mod statement;
-#[path = "../../src/table.rs"]
-mod table;
 #[path = "../../src/switchover.rs"]
 mod switchover;
+#[path = "../../src/table.rs"]
+mod table;
 #[path = "../../src/template.rs"]
 mod template;
 #[path = "../../src/throttle.rs"]

@@ -148,7 +148,10 @@ pub fn duration(interval: &Interval, argument: &str) -> Result<Duration, Failure
     u64::try_from(micros)
         .map(Duration::from_micros)
         .map_err(|_| {
-            Failure::new("22023", format!("argument \"{argument}\" must not be negative"))
-                .hint("Leave it out to wait without limit.")
+            Failure::new(
+                "22023",
+                format!("argument \"{argument}\" must not be negative"),
+            )
+            .hint("Leave it out to wait without limit.")
         })
 }

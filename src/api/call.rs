@@ -86,7 +86,7 @@ fn take_turn(subscription: &Subscription) -> Result<(), Failure> {
             Some(&subscription.id.to_string()),
         ],
     )[0]
-        .flag("got");
+    .flag("got");
     if got {
         return Ok(());
     }

@@ -11,8 +11,8 @@ use crate::capture::{self, Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::server;
+use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::subscription::{self, State, Subscription};
 use crate::switchover::Task;
 
@@ -39,9 +39,13 @@ fn repl_fence(
 fn raise(name: &str, timeout: Duration, terminate: bool) -> Result<Interval, Failure> {
     let subscription = subscription::by_name(name)?;
     if subscription.state == State::Finished {
-        return Err(Failure::new("55000", format!("subscription {name:?} has switched over"))
-            .detail("The source is fenced, and stays so.")
-            .hint(format!("SELECT repl_stop('{name}'); ends it and lets the source take writes again.")));
+        return Err(
+            Failure::new("55000", format!("subscription {name:?} has switched over"))
+                .detail("The source is fenced, and stays so.")
+                .hint(format!(
+                    "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
+                )),
+        );
     }
     argument::refuse_early(&subscription)?;
     let steps = call::run(&subscription, Task::Fence { timeout, terminate })?;
@@ -148,10 +152,7 @@ fn lower_on_source(subscription: &Subscription) -> Result<bool, Failure> {
         return Ok(false);
     }
     fence::lock(&mut source, &subscription.uuid, Duration::from_secs(15)).map_err(advice)?;
-    let stood = fence::standing(&mut source, &names)
-        .map_err(advice)?
-        .fenced
-        > 0;
+    let stood = fence::standing(&mut source, &names).map_err(advice)?.fenced > 0;
     fence::lower(&mut source, &names).map_err(advice)?;
     Ok(stood)
 }

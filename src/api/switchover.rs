@@ -70,11 +70,17 @@ fn verify_of(text: &str) -> Result<Verify, Failure> {
     match text {
         "none" => Ok(Verify::None),
         "count" => Ok(Verify::Count),
-        "checksum" => Err(Failure::new("0A000", "rows cannot be compared by checksum behind the fence")
-            .detail("Nothing has been changed.")
-            .hint("Verify before it; here verify => 'count' counts the rows once more.")),
-        _ => Err(Failure::new("22023", format!("unknown value {text:?} of argument \"verify\""))
-            .hint("It is one of 'count' and 'none'.")),
+        "checksum" => Err(Failure::new(
+            "0A000",
+            "rows cannot be compared by checksum behind the fence",
+        )
+        .detail("Nothing has been changed.")
+        .hint("Verify before it; here verify => 'count' counts the rows once more.")),
+        _ => Err(Failure::new(
+            "22023",
+            format!("unknown value {text:?} of argument \"verify\""),
+        )
+        .hint("It is one of 'count' and 'none'.")),
     }
 }
 
@@ -86,14 +92,22 @@ fn go(
 ) -> Result<Vec<Step>, Failure> {
     let subscription = subscription::by_name(name)?;
     if subscription.state == State::Finished {
-        return Err(Failure::new("55000", format!("subscription {name:?} has switched over already"))
-            .detail("Nothing has been changed by this call.")
-            .hint(format!("SELECT repl_stop('{name}'); ends it and lets the source take writes again.")));
+        return Err(Failure::new(
+            "55000",
+            format!("subscription {name:?} has switched over already"),
+        )
+        .detail("Nothing has been changed by this call.")
+        .hint(format!(
+            "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
+        )));
     }
     argument::refuse_early(&subscription)?;
     if max_downtime.is_zero() {
-        return Err(Failure::new("22023", "argument \"max_downtime\" must be more than nothing")
-            .hint("Leave it out for 10 seconds. dry_run => true estimates how long it takes."));
+        return Err(Failure::new(
+            "22023",
+            "argument \"max_downtime\" must be more than nothing",
+        )
+        .hint("Leave it out for 10 seconds. dry_run => true estimates how long it takes."));
     }
     call::run(
         &subscription,

@@ -154,7 +154,9 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
     if state == "finished" {
         return hopeless(
             "it has switched over".to_owned(),
-            Some(&format!("Nothing is replayed any more. SELECT repl_stop('{name}'); ends it.")),
+            Some(&format!(
+                "Nothing is replayed any more. SELECT repl_stop('{name}'); ends it."
+            )),
         );
     }
     if state == "errored" {

@@ -73,7 +73,8 @@ pub fn terminate(source: &mut Connection, blocker: &Blocker) -> Result<(), Failu
         &[Some(&pid.to_string())],
     ) {
         Err(failure) if failure.sqlstate == "42501" => {
-            let role = source.query("select quote_ident(current_user) as role", &[])?[0].string("role");
+            let role =
+                source.query("select quote_ident(current_user) as role", &[])?[0].string("role");
             Err(Failure::new("42501", format!("role {role} may not end pid {pid} of user {}", blocker.user))
                 .at(source.origin())
                 .hint(format!(

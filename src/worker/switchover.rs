@@ -14,6 +14,7 @@
 mod barrier;
 mod fencing;
 mod going;
+mod moment;
 mod readiness;
 mod restoring;
 mod tally;
@@ -66,7 +67,9 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
     liveness::watch(extension, || {});
     let order = Order::parse(task).expect("the caller writes what is understood here");
     if !worker::claim(SWITCHOVER_CLASS, id, PATIENCE) {
-        report::log(&format!("subscription {id} has its switchover worker already"));
+        report::log(&format!(
+            "subscription {id} has its switchover worker already"
+        ));
         return Ok(());
     }
     let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else {
@@ -141,8 +144,12 @@ impl Errand {
         if there {
             return Ok(());
         }
-        Err(Failure::new("57014", "the call was cancelled or its session ended")
-            .hint(format!("See repl_events for how it ended; SELECT * FROM repl_status WHERE name = '{}';", self.subscription.name)))
+        Err(
+            Failure::new("57014", "the call was cancelled or its session ended").hint(format!(
+                "See repl_events for how it ended; SELECT * FROM repl_status WHERE name = '{}';",
+                self.subscription.name
+            )),
+        )
     }
 
     /// The connection to the source that alone may raise and lower the fence.
@@ -288,10 +295,17 @@ impl Errand {
         let number = self.number;
         xact::run(|| {
             if number > 0 {
-                self.run.end(number, Outcome::Failed, &raised.message, Some(&raised), false);
+                self.run.end(
+                    number,
+                    Outcome::Failed,
+                    &raised.message,
+                    Some(&raised),
+                    false,
+                );
             }
             self.run.begin(number + 1, step);
-            self.run.end(number + 1, Outcome::Failed, &message, Some(&raised), true);
+            self.run
+                .end(number + 1, Outcome::Failed, &message, Some(&raised), true);
             Ok(())
         })?;
         xact::run(|| {

@@ -4,8 +4,8 @@ use crate::applied;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::rebuild;
 use crate::pg::{report, server, settings};
+use crate::rebuild;
 use crate::subscription::Subscription;
 use crate::task::{self, Kind, Task};
 

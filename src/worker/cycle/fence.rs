@@ -61,7 +61,9 @@ impl Cycle<'_> {
             Finding::Unknown => (
                 Some(Fence::Standing),
                 Severity::Warning,
-                format!("the source is found fenced: it refuses writes; to let them: SELECT repl_unfence('{name}')"),
+                format!(
+                    "the source is found fenced: it refuses writes; to let them: SELECT repl_unfence('{name}')"
+                ),
             ),
             Finding::Gone => {
                 let standing = fence::standing(&mut session.source, &session.names)?;

@@ -53,9 +53,15 @@ impl Errand {
         let names = self.names.clone();
         let standing = fence::standing(self.source()?, &names)?;
         if !standing.is_whole() {
-            return Err(Failure::new("55000", "the fence has a hole: somebody made capture functions anew meanwhile")
-                .detail(format!("{} of {} refuse writes.", standing.fenced, standing.functions))
-                .hint("Wait until all tables are ready (repl_tables), then call it again."));
+            return Err(Failure::new(
+                "55000",
+                "the fence has a hole: somebody made capture functions anew meanwhile",
+            )
+            .detail(format!(
+                "{} of {} refuse writes.",
+                standing.fenced, standing.functions
+            ))
+            .hint("Wait until all tables are ready (repl_tables), then call it again."));
         }
         self.confirm_triggers()
     }
@@ -69,10 +75,13 @@ impl Errand {
         };
         let relation = self.relations.iter().find(|r| r.oid == *oid);
         let table = relation.map_or_else(|| oid.to_string(), |r| r.shown());
-        Err(Failure::new("55000", format!("table {table} cannot be fenced: its capture triggers are dropped or disabled"))
-            .hint(format!(
-                "SELECT repl_resync('{}', '{table}'); copies it anew and captures it again.",
-                self.subscription.name
-            )))
+        Err(Failure::new(
+            "55000",
+            format!("table {table} cannot be fenced: its capture triggers are dropped or disabled"),
+        )
+        .hint(format!(
+            "SELECT repl_resync('{}', '{table}'); copies it anew and captures it again.",
+            self.subscription.name
+        )))
     }
 }

@@ -179,6 +179,7 @@ impl Errand {
         self.remaining()?;
         self.begin("finished")?;
         self.check_caller()?;
+        self.confirm()?;
         let (id, name) = (self.subscription.id, self.subscription.name.clone());
         let millis = fenced.elapsed().as_millis();
         let message = format!(
@@ -188,13 +189,21 @@ impl Errand {
         let finished = xact::run(|| {
             let finished = subscription::finish(id);
             if finished {
-                self.run.end(self.number, Outcome::Done, &message, None, !self.subscription.ordinary);
+                self.run.end(
+                    self.number,
+                    Outcome::Done,
+                    &message,
+                    None,
+                    !self.subscription.ordinary,
+                );
             }
             Ok(finished)
         })?;
         if !finished {
-            return Err(Failure::new("55000", "the subscription is not streaming any more")
-                .hint("SELECT * FROM repl_status tells what happened to it."));
+            return Err(
+                Failure::new("55000", "the subscription is not streaming any more")
+                    .hint("SELECT * FROM repl_status tells what happened to it."),
+            );
         }
         self.raised = None;
         self.before = Some(subscription::Fence::Standing);

@@ -59,9 +59,15 @@ impl Errand {
                 problems.push(format!("it is {}, not streaming", now.state.as_str()));
             }
             if !now.enabled {
-                problems.push(format!("it is paused (SELECT repl_resume('{}');)", now.name));
+                problems.push(format!(
+                    "it is paused (SELECT repl_resume('{}');)",
+                    now.name
+                ));
             } else if worker::pids(APPLY_CLASS, id).is_empty() {
-                problems.push(format!("no worker is running (SELECT repl_resume('{}');)", now.name));
+                problems.push(format!(
+                    "no worker is running (SELECT repl_resume('{}');)",
+                    now.name
+                ));
             }
             for relation in &self.relations {
                 if relation.state == State::Errored {
@@ -75,7 +81,9 @@ impl Errand {
                 .filter(|t| !(now.ordinary && t.kind.is_firing()))
                 .count();
             if missing > 0 {
-                problems.push(format!("{missing} indexes and foreign keys are still being built on the target"));
+                problems.push(format!(
+                    "{missing} indexes and foreign keys are still being built on the target"
+                ));
             }
             let row = spi::read_now(
                 "select extract(epoch from pg_catalog.clock_timestamp() - complete_at)::int8 as lag, error \
@@ -193,7 +201,7 @@ fn last_verification(subscription: &str) -> String {
         "select pg_catalog.to_regclass('decamp.verification') is not null as present",
         &[],
     )[0]
-        .flag("present");
+    .flag("present");
     if !known {
         return NONE.to_owned();
     }

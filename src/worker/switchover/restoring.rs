@@ -36,7 +36,10 @@ impl Errand {
                 Ok(())
             })?;
         }
-        Ok(format!("{} triggers, rules and foreign keys of the target are on again", tasks.len()))
+        Ok(format!(
+            "{} triggers, rules and foreign keys of the target are on again",
+            tasks.len()
+        ))
     }
 
     /// Behind `finished`: nothing is taken back any more.
@@ -65,7 +68,11 @@ impl Errand {
             }
         }
         if failed.is_empty() {
-            return self.end(Outcome::Done, &format!("{} foreign keys validated", tasks.len()), true);
+            return self.end(
+                Outcome::Done,
+                &format!("{} foreign keys validated", tasks.len()),
+                true,
+            );
         }
         let message = format!(
             "switched over, but these foreign keys are not validated (new rows are checked): {}",

@@ -27,7 +27,7 @@ use crate::replay::{Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
 use crate::skipped::Skipped;
-use crate::subscription::{self, State};
+use crate::subscription::{self, Fence, State};
 use crate::table::Table;
 
 /// How a session ends without a failure.
@@ -74,6 +74,8 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
     let mut woken = false;
     let mut asked = false;
     let mut progress = None;
+    let mut behind_fence = false;
+    let mut urgent = false;
     loop {
         liveness::tick();
         asked |= woken;
@@ -89,20 +91,34 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         }
         // when woken while streaming, somebody waits to be told that everything is there
         let awaited = woken && cycle.session.subscription.state == State::Streaming;
+        let fence = cycle.passing_fence()?;
         if due(&mut round, ROUND) || awaited {
-            cycle.look_around(memory)?;
+            // writers are waiting: then replay comes first
+            match fence {
+                None => cycle.look_around(memory)?,
+                Some(_) => cycle.look_at_fence()?,
+            }
         }
         let found = match cycle.replay(memory) {
             Ok(found) => found,
             Err(trouble) => return Err(cycle.explained(trouble)),
         };
         cycle.tend_segments()?;
-        cycle.publish(memory, awaited)?;
+        cycle.publish(memory, awaited || urgent)?;
+        urgent = false;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
         }
+        if fence != Some(Fence::Closing) {
+            behind_fence = false;
+        } else if found == Found::Nothing && !behind_fence {
+            // once, for what had happened before the fence
+            cycle.look_around(memory)?;
+            (behind_fence, urgent) = (true, true);
+        }
         wait = match found {
+            _ if urgent => Duration::ZERO,
             Found::More => Duration::ZERO,
             Found::Something => SHORTEST_WAIT,
             Found::Nothing if asked => GLANCE,

@@ -54,6 +54,8 @@ struct Errand {
     number: i32,
     /// what the fence was when we came
     before: Option<Fence>,
+    /// the row says so
+    announced: bool,
     /// the fence may be up because of us
     raised: Option<Instant>,
     /// by when it is to be finished, and how long that is from the fence on
@@ -92,6 +94,7 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         deadline: None,
         number: 0,
         before: subscription.fence,
+        announced: false,
         raised: None,
         subscription,
     };

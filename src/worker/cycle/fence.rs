@@ -21,6 +21,13 @@ enum Finding {
 }
 
 impl Cycle<'_> {
+    /// What the fence is while somebody raises it or closes the subscription behind it.
+    pub(super) fn passing_fence(&self) -> Result<Option<Fence>, Failure> {
+        let id = self.id();
+        let fence = xact::run(|| Ok(subscription::fence_of(id)))?;
+        Ok(fence.filter(|fence| fence.is_passing()))
+    }
+
     pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {
         let id = self.id();
         let session = &mut *self.session;

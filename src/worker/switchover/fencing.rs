@@ -35,16 +35,30 @@ impl Errand {
 
     /// From when this returns no statement that begins on the source writes to a captured table.
     pub(super) fn raise(&mut self) -> Result<(), Failure> {
-        self.confirm_triggers()?;
-        let id = self.subscription.id;
+        self.announce()?;
         let names = self.names.clone();
-        xact::run(|| {
-            subscription::set_fence(id, Some(Fence::Raising));
-            Ok(())
-        })?;
         self.raised = Some(Instant::now());
         fence::raise(self.source()?, &names)?;
         self.raised = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Written down before the source is touched, so that whoever finds us dead takes it back. From now on the apply worker does
+    /// nothing but replay.
+    pub(super) fn announce(&mut self) -> Result<(), Failure> {
+        let id = self.subscription.id;
+        if self.announced {
+            return Ok(());
+        }
+        self.confirm_triggers()?;
+        // one that stands is nobody's to take back
+        if self.before != Some(Fence::Standing) {
+            xact::run(|| {
+                subscription::set_fence(id, Some(Fence::Raising));
+                Ok(())
+            })?;
+        }
+        self.announced = true;
         Ok(())
     }
 

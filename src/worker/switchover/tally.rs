@@ -28,6 +28,16 @@ struct Counted {
     /// what replay had counted before its rows were; `None`: the numbers were not equal, for it changed all the time
     equal_at: Option<String>,
     took: Duration,
+    place: Place,
+}
+
+/// Where a table was counted last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    Behind,
+    /// before, and it has changed since
+    Left,
 }
 
 /// Terms that take off each side's number what is still to be replayed.
@@ -40,6 +50,8 @@ struct Except {
 pub(super) struct Tally {
     tables: Vec<Counted>,
     rows: i64,
+    /// on counting behind the fence
+    spent: Duration,
 }
 
 impl Tally {
@@ -53,6 +65,27 @@ impl Tally {
         format!(
             "{equal} tables have as many rows on both sides, {} in all{more}",
             self.rows
+        )
+    }
+
+    pub(super) fn told_behind(&self, fenced: Instant) -> String {
+        let at = |place| self.tables.iter().filter(move |t| t.place == place);
+        let left: Vec<String> = at(Place::Left).map(|t| t.source.shown()).collect();
+        let more = match left.len() {
+            0 => String::new(),
+            n => format!(
+                "; {n} changed since they were counted equal before the fence, and there was no time to count them again ({}{}): a \
+                 longer max_downtime gives more",
+                left[..n.min(SHOWN)].join(", "),
+                if n > SHOWN { ", ..." } else { "" }
+            ),
+        };
+        format!(
+            "as many rows on both sides: {} tables counted behind the fence, {} before it and without an insert or delete since{more}; \
+             {} ms behind the fence",
+            at(Place::Behind).count(),
+            at(Place::Before).count(),
+            fenced.elapsed().as_millis()
         )
     }
 
@@ -98,6 +131,7 @@ impl Errand {
         let mut tally = Tally {
             tables: Vec::new(),
             rows: 0,
+            spent: Duration::ZERO,
         };
         let mut waiting = self.counterparts()?;
         let mut fruitless = Instant::now();
@@ -121,6 +155,7 @@ impl Errand {
                     target,
                     equal_at: Some(at.1.clone()),
                     took: Duration::ZERO,
+                    place: Place::Before,
                 };
                 let segments: Vec<String> = filled
                     .iter()
@@ -147,62 +182,47 @@ impl Errand {
             target,
             equal_at: None,
             took: Duration::ZERO,
+            place: Place::Before,
         });
         tally.tables.extend(moving);
         Ok(tally)
     }
 
-    /// Behind the fence, drained.
-    pub(super) fn settle_counts(
-        &mut self,
-        tally: &mut Tally,
-        fenced: Instant,
-    ) -> Result<String, Failure> {
+    /// Behind the fence, drained. Called again it counts what has changed since.
+    pub(super) fn settle_counts(&mut self, tally: &mut Tally) -> Result<(), Failure> {
         let (_, max_downtime) = self.deadline.expect("behind the fence there is one");
-        let began = Instant::now();
         let budget = max_downtime / SHARE;
-        let mut changed: Vec<usize> = Vec::new();
         let now = self.all_moves()?;
-        for (at, counted) in tally.tables.iter().enumerate() {
-            let moves = now.iter().find(|(oid, _)| *oid == counted.source.oid);
-            if counted.equal_at.as_ref() != moves.map(|(_, moves)| moves) {
-                changed.push(at);
-            }
-        }
+        let moves = |oid: u32| {
+            let found = now.iter().find(|(table, _)| *table == oid);
+            found.map(|(_, moves)| moves.clone())
+        };
+        let mut changed: Vec<usize> = (0..tally.tables.len())
+            .filter(|at| {
+                let counted = &tally.tables[*at];
+                counted.equal_at != moves(counted.source.oid)
+            })
+            .collect();
         // those without an equal number yet must be counted; then the quick ones
         changed.sort_by_key(|at| {
             let counted = &tally.tables[*at];
             (counted.equal_at.is_some(), counted.took)
         });
-        let unchanged = tally.tables.len() - changed.len();
-        let mut again = 0;
-        let mut left = Vec::new();
         for at in changed {
             let counted = &mut tally.tables[at];
-            let fits = began.elapsed() + counted.took <= budget;
-            if counted.equal_at.is_some() && !fits {
-                left.push(counted.source.shown());
+            if counted.equal_at.is_some() && tally.spent + counted.took > budget {
+                counted.place = Place::Left;
                 continue;
             }
             let (ours, theirs) = self.count(counted, &Except::default())?;
+            tally.spent += counted.took;
             if ours != theirs {
                 return Err(self.differs(counted, ours, theirs));
             }
-            again += 1;
+            counted.equal_at = moves(counted.source.oid);
+            counted.place = Place::Behind;
         }
-        let more = match left.len() {
-            0 => String::new(),
-            n => format!(
-                "; {n} changed since they were counted equal before the fence, and there was no time to count them again ({}{})",
-                left[..n.min(SHOWN)].join(", "),
-                if n > SHOWN { ", ..." } else { "" }
-            ),
-        };
-        Ok(format!(
-            "as many rows on both sides: {again} tables counted behind the fence, {unchanged} before it and without an insert or delete \
-             since{more}; {} ms behind the fence",
-            fenced.elapsed().as_millis()
-        ))
+        Ok(())
     }
 
     /// Both sides at the same time.

@@ -12,7 +12,7 @@ revoke all on function repl_skip(text, text, jsonb) from public;
 revoke all on function repl_unskip(text, text, jsonb) from public;
 revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
-revoke all on function repl_fence(text, interval, boolean) from public;
+revoke all on function repl_fence(text, interval, boolean, text, text[]) from public;
 revoke all on function repl_unfence(text, boolean) from public;
 revoke all on function repl_switchover(text, interval, text, boolean, boolean) from public;
 
@@ -64,11 +64,12 @@ comment on function repl_unskip(text, text, jsonb) is
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';
-comment on function repl_fence(text, interval, boolean) is
+comment on function repl_fence(text, interval, boolean, text, text[]) is
     'Makes the source refuse writes to every captured table, by any role, TRUNCATE included, with SQLSTATE 25006; reading goes on,'
     ' no table is locked. Then waits for the transactions that had begun to write; how long that took is returned. timeout: for'
     ' that wait, 30 seconds; after it the fence is lowered and those transactions are named. terminate: ends them after a'
-    ' moment. Cancelling the call lowers the fence. Not inside a transaction block. Errors: 57014 after timeout, 55000 while'
+    ' moment. via: capture, or revoke: instead, the rights to write to all tables of schemas (null: those of the subscription''s'
+    ' tables) are revoked from everybody our role may revoke them from, and given back by repl_unfence. Cancelling the call lowers the fence. Not inside a transaction block. Errors: 57014 after timeout, 55000 while'
     ' tables are not captured, 55006 while another call is under way.';
 comment on function repl_unfence(text, boolean) is
     'Lets the source take writes again, after repl_fence. force: also after repl_switchover, which is undone by it as long as'

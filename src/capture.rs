@@ -13,6 +13,7 @@ mod key;
 mod keyless;
 pub mod partition;
 mod removal;
+pub mod revocation;
 pub mod segment;
 
 pub use blocker::{Blocker, blockers, terminate};

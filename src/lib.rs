@@ -43,6 +43,7 @@ mod table;
 // what everything else stands on
 mod failure;
 mod flush;
+mod grant;
 mod libpq;
 mod meter;
 mod pg;

@@ -15,6 +15,8 @@ pub enum Task {
     Fence {
         timeout: Duration,
         terminate: bool,
+        /// by revoking rights; in which schemas is left as a note
+        revoke: bool,
     },
     Switchover {
         max_downtime: Duration,
@@ -35,7 +37,11 @@ impl Order {
     /// Of no more than 80 bytes.
     pub fn text(self) -> String {
         let (kind, time, choice) = match self.task {
-            Task::Fence { timeout, terminate } => ("f", timeout, u8::from(terminate)),
+            Task::Fence {
+                timeout,
+                terminate,
+                revoke,
+            } => ("f", timeout, u8::from(terminate) + 2 * u8::from(revoke)),
             Task::Switchover {
                 max_downtime,
                 verify,
@@ -60,7 +66,8 @@ impl Order {
         let task = match kind {
             "f" => Task::Fence {
                 timeout: time,
-                terminate: choice == 1,
+                terminate: choice & 1 == 1,
+                revoke: choice & 2 == 2,
             },
             "s" => Task::Switchover {
                 max_downtime: time,
@@ -88,10 +95,12 @@ mod tests {
             Task::Fence {
                 timeout: longest,
                 terminate: true,
+                revoke: false,
             },
             Task::Fence {
                 timeout: Duration::ZERO,
                 terminate: false,
+                revoke: true,
             },
             Task::Switchover {
                 max_downtime: longest,

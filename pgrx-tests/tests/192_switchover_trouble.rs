@@ -30,7 +30,7 @@ fn call(pair: &Pair, arguments: &str) -> (i32, thread::JoinHandle<Option<DbError
         .get(0);
     let sql = format!("SELECT * FROM repl_switchover('heroku'{arguments})");
     let thread = thread::spawn(move || {
-        let error = client.simple_query(&sql).err().expect("it does not finish");
+        let error = client.simple_query(&sql).expect_err("it does not finish");
         error.as_db_error().cloned()
     });
     (pid, thread)

@@ -11,8 +11,8 @@ use crate::capture::{self, Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::server;
 use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
+use crate::pg::{note, server};
 use crate::subscription::{self, State, Subscription};
 use crate::switchover::Task;
 
@@ -22,6 +22,8 @@ fn repl_fence(
     name: Option<&str>,
     timeout: default!(Option<Interval>, "'30 seconds'"),
     terminate: default!(Option<bool>, "false"),
+    via: default!(Option<&str>, "'capture'"),
+    schemas: default!(Option<Vec<Option<String>>>, "NULL"),
 ) -> Result<Interval, ErrorReport> {
     server::refuse_read_only("repl_fence")?;
     call::refuse_block("repl_fence")?;
@@ -33,10 +35,38 @@ fn repl_fence(
         argument::required(name, "name")?,
         timeout,
         terminate.unwrap_or(false),
+        via_of(
+            via.unwrap_or("capture"),
+            argument::list(schemas, "schemas")?,
+        )?
+        .as_deref(),
     )?)
 }
 
-fn raise(name: &str, timeout: Duration, terminate: bool) -> Result<Interval, Failure> {
+/// `Some`: rights are revoked, in these schemas; empty: in those of the subscription's tables.
+fn via_of(via: &str, schemas: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+    match (via, schemas) {
+        ("capture", None) => Ok(None),
+        ("capture", Some(_)) => Err(Failure::new(
+            "22023",
+            "argument \"schemas\" is for via => 'revoke'",
+        )
+        .hint("Without it every captured table is fenced, whatever its schema.")),
+        ("revoke", schemas) => Ok(Some(schemas.unwrap_or_default())),
+        _ => Err(Failure::new(
+            "22023",
+            format!("unknown value {via:?} of argument \"via\""),
+        )
+        .hint("It is one of 'capture' and 'revoke'.")),
+    }
+}
+
+fn raise(
+    name: &str,
+    timeout: Duration,
+    terminate: bool,
+    revoke: Option<&[String]>,
+) -> Result<Interval, Failure> {
     let subscription = subscription::by_name(name)?;
     if subscription.state == State::Finished {
         return Err(
@@ -48,7 +78,15 @@ fn raise(name: &str, timeout: Duration, terminate: bool) -> Result<Interval, Fai
         );
     }
     argument::refuse_early(&subscription)?;
-    let steps = call::run(&subscription, Task::Fence { timeout, terminate })?;
+    let task = Task::Fence {
+        timeout,
+        terminate,
+        revoke: revoke.is_some(),
+    };
+    if let Some(schemas) = revoke {
+        note::leave(schemas)?;
+    }
+    let steps = call::run(&subscription, task)?;
     let barrier = steps.last().map_or(0, |step| step.micros);
     Ok(Interval::from_micros(barrier))
 }
@@ -152,7 +190,9 @@ fn lower_on_source(subscription: &Subscription) -> Result<bool, Failure> {
         return Ok(false);
     }
     fence::lock(&mut source, &subscription.uuid, Duration::from_secs(15)).map_err(advice)?;
-    let stood = fence::standing(&mut source, &names).map_err(advice)?.fenced > 0;
+    let stood = fence::standing(&mut source, &names)
+        .map_err(advice)?
+        .is_felt();
     fence::lower(&mut source, &names).map_err(advice)?;
     Ok(stood)
 }

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{LOCK_TIMEOUT, Names};
+use super::{LOCK_TIMEOUT, Names, revocation};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::latch;
@@ -24,11 +24,18 @@ const END: &str = "/* end of decamp fence */";
 pub struct Standing {
     pub functions: usize,
     pub fenced: usize,
+    /// instead, or besides, rights are revoked
+    pub revoked: bool,
 }
 
 impl Standing {
     pub fn is_whole(self) -> bool {
-        self.functions > 0 && self.fenced == self.functions
+        self.revoked || self.functions > 0 && self.fenced == self.functions
+    }
+
+    /// Somebody is refused something.
+    pub fn is_felt(self) -> bool {
+        self.revoked || self.fenced > 0
     }
 }
 
@@ -52,6 +59,7 @@ fn functions(source: &mut Connection, names: &Names) -> Result<Vec<Function>, Fa
 }
 
 pub fn standing(source: &mut Connection, names: &Names) -> Result<Standing, Failure> {
+    let revoked = revocation::stands(source, names)?;
     let row = &source.query(
         "select count(*) as functions, count(*) filter (where strpos(p.prosrc, $2) > 0) as fenced \
          from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
@@ -62,6 +70,7 @@ pub fn standing(source: &mut Connection, names: &Names) -> Result<Standing, Fail
     Ok(Standing {
         functions: count("functions"),
         fenced: count("fenced"),
+        revoked,
     })
 }
 
@@ -110,7 +119,7 @@ pub fn alone(names: &Names) -> String {
 /// is on the source's disk when this returns.
 pub fn raise(source: &mut Connection, names: &Names) -> Result<(), Failure> {
     let block = block();
-    replace(source, names, |function| {
+    replace(source, names, false, |function| {
         (!function.fenced)
             .then(|| fenced(&function.definition, &block))
             .flatten()
@@ -118,9 +127,9 @@ pub fn raise(source: &mut Connection, names: &Names) -> Result<(), Failure> {
     .map_err(|failure| failure.during("fencing the source"))
 }
 
-/// Takes it away again.
+/// Takes it away again; rights that were revoked are given back.
 pub fn lower(source: &mut Connection, names: &Names) -> Result<(), Failure> {
-    replace(source, names, |function| {
+    replace(source, names, true, |function| {
         function.fenced.then(|| open(&function.definition))
     })
     .map_err(|failure| failure.during("lowering the fence of the source"))
@@ -129,6 +138,7 @@ pub fn lower(source: &mut Connection, names: &Names) -> Result<(), Failure> {
 fn replace(
     source: &mut Connection,
     names: &Names,
+    give_back: bool,
     change: impl Fn(&Function) -> Option<String>,
 ) -> Result<(), Failure> {
     let seconds = LOCK_TIMEOUT.as_secs();
@@ -140,7 +150,12 @@ fn replace(
         .and_then(|()| functions(source, names))
         .and_then(|functions| {
             let changed: Vec<String> = functions.iter().filter_map(change).collect();
-            source.batch(&format!("{}; commit", changed.join("; ")))
+            let rights = if give_back {
+                revocation::giving_back(source, names)?
+            } else {
+                String::new()
+            };
+            source.batch(&format!("{}; {rights} commit", changed.join("; ")))
         });
     if outcome.is_err() {
         source.rollback();

@@ -52,6 +52,8 @@ struct Errand {
     tables: Vec<(Table, Table)>,
     /// the step at hand
     number: i32,
+    /// other tables than the captured ones that are fenced
+    others: Vec<u32>,
     /// what the fence was when we came
     before: Option<Fence>,
     /// the row says so
@@ -93,13 +95,18 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         tables: Vec::new(),
         deadline: None,
         number: 0,
+        others: Vec::new(),
         before: subscription.fence,
         announced: false,
         raised: None,
         subscription,
     };
     let outcome = xact::guarded(|| match order.task {
-        Task::Fence { timeout, terminate } => errand.fence(timeout, terminate),
+        Task::Fence {
+            timeout,
+            terminate,
+            revoke,
+        } => errand.fence(timeout, terminate, revoke),
         Task::Switchover {
             max_downtime,
             verify,

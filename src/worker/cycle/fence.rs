@@ -1,10 +1,13 @@
 //! The fence, as the apply worker sees it: what is known here agrees with the source, and what a dead call has left is taken
 //! back.
 
+use std::time::Duration;
+
 use super::Cycle;
-use crate::capture::fence;
+use crate::capture::{Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
+use crate::libpq::Connection;
 use crate::pg::worker::{self, SWITCHOVER_CLASS};
 use crate::pg::xact;
 use crate::replay::Trouble;
@@ -35,7 +38,7 @@ impl Cycle<'_> {
         let known = xact::run(|| Ok(subscription::fence_of(id)))?;
         let finding = match known {
             Some(Fence::Raising | Fence::Closing) => Finding::Abandoned,
-            None if standing.fenced > 0 => Finding::Unknown,
+            None if standing.is_felt() => Finding::Unknown,
             Some(Fence::Standing) if !standing.is_whole() => Finding::Gone,
             None | Some(Fence::Standing) => return Ok(()),
         };
@@ -57,7 +60,7 @@ impl Cycle<'_> {
         let name = session.subscription.name.clone();
         let (now, severity, message) = match finding {
             Finding::Abandoned => {
-                self.lower_abandoned()?;
+                self.alone(fence::lower)?;
                 (
                     None,
                     Severity::Warning,
@@ -77,39 +80,44 @@ impl Cycle<'_> {
                 if standing.is_whole() {
                     return Ok(());
                 }
-                (
-                    (standing.fenced > 0).then_some(Fence::Standing),
-                    Severity::Error,
-                    format!(
-                        "the fence has gone from {} of {} capture functions of the source, by other hands: it takes writes, which are \
-                         replayed",
-                        standing.functions - standing.fenced,
-                        standing.functions
-                    ),
-                )
+                let open = standing.functions - standing.fenced;
+                if standing.fenced > 0 {
+                    self.alone(fence::raise)?;
+                    (
+                        known,
+                        Severity::Warning,
+                        format!(
+                            "{open} capture functions of the source, made anew, took writes; they are fenced again"
+                        ),
+                    )
+                } else {
+                    (
+                        None,
+                        Severity::Error,
+                        "the fence has gone from the source, by other hands: it takes writes, which are replayed"
+                            .to_owned(),
+                    )
+                }
             }
         };
-        let told = now == known;
         xact::run(|| {
             subscription::set_fence(id, now);
-            if !told {
-                event::record(severity, &name, "fence", &message, None);
-            }
+            event::record(severity, &name, "fence", &message, None);
             Ok(())
         })?;
         Ok(())
     }
 
-    fn lower_abandoned(&mut self) -> Result<(), Failure> {
+    /// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
+    fn alone(
+        &mut self,
+        change: fn(&mut Connection, &Names) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        const PATIENCE: Duration = Duration::from_secs(15);
         let session = &mut *self.session;
         let uuid = &session.subscription.uuid;
-        // its last statement may still be on its way through the source
-        fence::lock(
-            &mut session.source,
-            uuid,
-            std::time::Duration::from_secs(15),
-        )?;
-        fence::lower(&mut session.source, &session.names)?;
+        fence::lock(&mut session.source, uuid, PATIENCE)?;
+        change(&mut session.source, &session.names)?;
         fence::unlock(&mut session.source, uuid)
     }
 }

@@ -26,7 +26,8 @@ impl Errand {
         terminate: bool,
     ) -> Result<Duration, Failure> {
         let began = Instant::now();
-        let tables = self.captured();
+        let mut tables = self.captured();
+        tables.extend(&self.others);
         let grace = began + GRACE.min(timeout / 4);
         let mut awaited: Option<HashSet<String>> = None;
         let mut asked: HashSet<String> = HashSet::new();

@@ -3,22 +3,35 @@
 use std::time::{Duration, Instant};
 
 use super::Errand;
-use crate::capture::{self, fence};
+use crate::capture::{self, fence, revocation};
 use crate::failure::Failure;
-use crate::pg::xact;
+use crate::pg::{note, xact};
+use crate::quote;
 use crate::step::Outcome;
 use crate::subscription::{self, Fence};
 
 impl Errand {
     /// `repl_fence`: raises the fence and waits for those who write behind it.
-    pub(super) fn fence(&mut self, timeout: Duration, terminate: bool) -> Result<(), Failure> {
+    pub(super) fn fence(
+        &mut self,
+        timeout: Duration,
+        terminate: bool,
+        revoke: bool,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + timeout;
         self.begin("fence")?;
-        self.raise()?;
-        self.done("the source refuses writes")?;
+        if revoke {
+            let message = self.revoke()?;
+            self.done(&message)?;
+        } else {
+            self.raise()?;
+            self.done("the source refuses writes")?;
+        }
         self.begin("barrier")?;
         let waited = self.barrier(deadline, timeout, terminate)?;
-        self.confirm()?;
+        if !revoke {
+            self.confirm()?;
+        }
         let id = self.subscription.id;
         let message = format!(
             "fenced: nobody writes any more, after {} ms; to let them: SELECT repl_unfence('{}')",
@@ -41,6 +54,45 @@ impl Errand {
         fence::raise(self.source()?, &names)?;
         self.raised = Some(Instant::now());
         Ok(())
+    }
+
+    /// The classical way. What cannot be revoked is told.
+    fn revoke(&mut self) -> Result<String, Failure> {
+        const SHOWN: usize = 5;
+        let caller = self.caller;
+        let mut schemas = note::take(caller)?;
+        if schemas.is_empty() {
+            schemas = self.relations.iter().map(|r| r.schema.clone()).collect();
+            schemas.sort();
+            schemas.dedup();
+        }
+        let names = self.names.clone();
+        if revocation::stands(self.source()?, &names)? {
+            return Ok("rights to write are revoked already".to_owned());
+        }
+        self.announce()?;
+        self.raised = Some(Instant::now());
+        let source = self.source()?;
+        let (revoked, left) = revocation::revoke(source, &names, &schemas)?;
+        let rows = source.query(
+            "select c.oid::int8 as oid from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p')",
+            &[Some(&quote::array(&schemas))],
+        )?;
+        self.others = rows.iter().map(|row| row.oid("oid")).collect();
+        let mut message = format!(
+            "{revoked} rights to write to tables of schemas {} are revoked; superusers have them all the same",
+            schemas.join(", ")
+        );
+        if !left.is_empty() {
+            message.push_str(&format!(
+                "; {} are not ours to revoke: {}{}",
+                left.len(),
+                left[..left.len().min(SHOWN)].join("; "),
+                if left.len() > SHOWN { "; ..." } else { "" }
+            ));
+        }
+        Ok(message)
     }
 
     /// Written down before the source is touched, so that whoever finds us dead takes it back. From now on the apply worker does

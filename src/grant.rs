@@ -19,15 +19,15 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn same_object(&self, other: &Self) -> bool {
-        self.table == other.table
-            && self.column == other.column
-            && self.privilege == other.privilege
-    }
-
-    /// Whether this one could not be there without the other.
+    /// Whether this one could not be there, or not be revoked by its grantor, without the other. Who may grant a right on a
+    /// table may grant it on its columns.
     fn hangs_on(&self, other: &Self) -> bool {
-        !self.owned && other.grantable && self.same_object(other) && self.grantor == other.grantee
+        !self.owned
+            && other.grantable
+            && self.grantor == other.grantee
+            && self.table == other.table
+            && self.privilege == other.privilege
+            && (other.column.is_none() || self.column == other.column)
     }
 
     fn object(&self) -> String {
@@ -140,6 +140,18 @@ mod tests {
             revoked[2].give_back(),
             "grant INSERT on table t to a with grant option;"
         );
+    }
+
+    #[test]
+    fn a_column_hangs_on_its_table() {
+        let mut column = grant("a", "b", false);
+        column.column = Some("n".into());
+        let (revoked, _) = plan(vec![grant("owner", "a", true), column]);
+        assert_eq!(
+            revoked[0].revoke(),
+            "set local role a; revoke INSERT (n) on table t from b; reset role;"
+        );
+        assert_eq!(revoked[1].grantee, "a");
     }
 
     #[test]

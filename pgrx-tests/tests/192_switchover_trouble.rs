@@ -7,7 +7,7 @@ use decamp_tests::observe::{SOON, assert_helpful, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
 use decamp_tests::step::Gate;
-use decamp_tests::{Mode, Pair, wait};
+use decamp_tests::{Mode, Pair, compare, wait};
 use postgres::error::DbError;
 
 const TABLES: &str = "create table item (id serial primary key, n int not null default 0); \
@@ -249,5 +249,46 @@ fn switchover_with_steps_that_fail() {
     pair.sql("drop materialized view ratio");
     assert_unfenced(&pair, 4);
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.stop_migration();
+}
+
+/// A partition that comes with its rows leaves no deltas; it came when nobody looked any more.
+#[test]
+fn switchover_finds_what_came_without_deltas() {
+    let pair = pair();
+    let tree = "create table tree (id int primary key, n int) partition by range (id); \
+        create table leaf partition of tree for values from (0) to (100); \
+        create table late (id int primary key, n int)";
+    pair.sql(tree);
+    pair.source.app(tree);
+    pair.query("SELECT repl_add_table('heroku', 'tree')");
+    pair.wait_for("streaming", Duration::from_secs(60));
+    pair.source
+        .app("insert into late select i, i from generate_series(100, 199) as i");
+    pair.sql("alter table tree attach partition late for values from (100) to (200)");
+    for verify in ["none", "count"] {
+        // replay is held, so that nobody looks; it goes on behind the fence
+        let gate = Gate::before(&pair, "barrier");
+        let mut client = pair.target.connect(TARGET_DATABASE);
+        let going = thread::spawn(move || {
+            client
+                .simple_query(&format!(
+                    "SELECT * FROM repl_switchover('heroku', verify => '{verify}', max_downtime => '1 minute')"
+                ))
+                .map(drop)
+        });
+        gate.wait(&pair);
+        if verify == "none" {
+            pair.source
+                .app("alter table tree attach partition late for values from (100) to (200)");
+        }
+        drop(gate);
+        let ended = going.join().expect("the call has ended");
+        assert!(ended.is_ok(), "{ended:?}\n{}", pair.tell());
+        assert_eq!(pair.query("select count(*) from tree"), "100", "{verify}");
+        compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
+        pair.query("SELECT repl_unfence('heroku', force => true)");
+        pair.wait_for("caught_up", Duration::from_secs(60));
+    }
     pair.stop_migration();
 }

@@ -124,7 +124,9 @@ fn lower(name: &str, force: bool) -> Result<String, Failure> {
         subscription::go_back(subscription.id);
     }
     let running = worker::pids(APPLY_CLASS, subscription.id);
-    if subscription.enabled && subscription.state != State::Errored && running.is_empty() {
+    let wanted = subscription.enabled && subscription.state != State::Errored;
+    // one that has seen the end may be on its way out
+    if wanted && (finished || running.is_empty()) {
         worker::start(
             Kind::Apply,
             server::database_oid(),

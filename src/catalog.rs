@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
+use crate::quote::literal;
 use crate::row::Row;
 use crate::table::{Column, KeyColumn, Kind, Table};
 
@@ -169,7 +170,13 @@ impl Snapshot {
 
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
     pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
-        let now = fingerprints(connection, oids)?;
+        let now = connection.query(&fingerprint_statement(oids), &[])?;
+        self.refuse_others(&now, oids)
+    }
+
+    /// As `refuse_changed`, from the rows of [`fingerprint_statement`].
+    pub fn refuse_others(&self, now: &[Row], oids: &[u32]) -> Result<(), Failure> {
+        let now = fingerprints_of(now);
         oids.iter().try_for_each(|oid| {
             self.refuse_other_shape(*oid, now.get(oid).map(|print| print.shape.as_str()))
         })
@@ -203,19 +210,25 @@ pub fn fingerprints(
     connection: &mut Connection,
     oids: &[u32],
 ) -> Result<HashMap<u32, Fingerprint>, Failure> {
+    let rows = connection.query(&fingerprint_statement(oids), &[])?;
+    Ok(fingerprints_of(&rows))
+}
+
+/// The query of [`fingerprints`], to be sent in a list.
+pub fn fingerprint_statement(oids: &[u32]) -> String {
     let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
-    let rows = connection.query(
-        include_str!("../sql/source/fingerprint.sql"),
-        &[Some(&crate::quote::array(&oids))],
-    )?;
+    include_str!("../sql/source/fingerprint.sql")
+        .replace("$1", &literal(&crate::quote::array(&oids)))
+}
+
+fn fingerprints_of(rows: &[Row]) -> HashMap<u32, Fingerprint> {
     let fingerprint = |row: &Row| Fingerprint {
         shape: row.string("shape"),
         content: row.string("content"),
     };
-    Ok(rows
-        .iter()
+    rows.iter()
         .map(|row| (row.oid("oid"), fingerprint(row)))
-        .collect())
+        .collect()
 }
 
 /// The failure of a table of the target that is not what it was when it was last looked at.

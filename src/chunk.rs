@@ -84,7 +84,7 @@ pub fn copy(
         let flow = result.map_err(|failure| during(failure, copy, chunk))?;
         outcomes.push((chunk.id, Outcome::Copied(flow)));
     }
-    source.copy_done()?;
+    source.list_done()?;
     note_snapshots(copy, &open, &rows, source, target)?;
     let rows: Vec<(i64, u64)> = outcomes
         .iter()

@@ -74,7 +74,7 @@ pub fn remove(
     );
     source.copy_out(&fetch).map_err(during)?;
     let flow = pump(source, target, fill, |_| Ok(())).map_err(during)?;
-    source.copy_done().map_err(during)?;
+    source.list_done().map_err(during)?;
     if flow.rows > 0 {
         target.batch(delete).map_err(during)?;
     }

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use pq_sys::ExecStatusType;
 
 use super::Connection;
-use super::connection::{affected, rows, status};
+use super::connection::{Answer, affected, rows, status};
 use crate::failure::Failure;
 use crate::pg::latch;
 use crate::row::Row;
@@ -87,7 +87,7 @@ impl Drop for Piece {
 impl Connection {
     /// Sends a list of statements and takes their results up to the first COPY TO STDOUT in it; the rows of the last query
     /// before that. Everything in one round trip; what comes after the COPY is taken by [`Self::copy_next`] and
-    /// [`Self::copy_done`].
+    /// [`Self::list_done`].
     pub fn copy_out(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
         self.send(sql, None)?;
         self.until_copy()
@@ -98,16 +98,43 @@ impl Connection {
         self.until_copy().map(drop)
     }
 
-    /// The end of the list, after its last COPY was pumped to its end.
-    pub fn copy_done(&mut self) -> Result<(), Failure> {
+    /// The end of the list, after its last COPY was pumped to its end and the rows of its queries were taken.
+    pub fn list_done(&mut self) -> Result<(), Failure> {
         while let Some(answer) = self.next_answer()? {
             if status(&answer) != ExecStatusType::PGRES_COMMAND_OK {
-                let failure = self.failure_of(&answer);
-                while self.next_answer()?.is_some() {}
-                return Err(failure);
+                return Err(self.failed(&answer));
             }
         }
         Ok(())
+    }
+
+    /// Sends a list of statements, in one round trip. Their results are to be taken one by one, in their order: the rows of each
+    /// query by [`Self::rows_next`], each COPY TO STDOUT by [`Self::copy_next`] and [`pump`], the end by [`Self::list_done`].
+    /// The first that fails ends the list; it is told where its result was to be taken.
+    pub fn send_list(&mut self, sql: &str) -> Result<(), Failure> {
+        self.send(sql, None)
+    }
+
+    /// The rows of the list's next query.
+    pub fn rows_next(&mut self) -> Result<Vec<Row>, Failure> {
+        while let Some(answer) = self.next_answer()? {
+            match status(&answer) {
+                ExecStatusType::PGRES_TUPLES_OK => return Ok(rows(&answer)),
+                ExecStatusType::PGRES_COMMAND_OK => {}
+                _ => return Err(self.failed(&answer)),
+            }
+        }
+        Err(
+            Failure::new("XX000", "a list of statements ended before its results")
+                .at(self.origin()),
+        )
+    }
+
+    /// After a failure nothing more comes.
+    fn failed(&mut self, answer: &Answer) -> Failure {
+        let failure = self.failure_of(answer);
+        while matches!(self.next_answer(), Ok(Some(_))) {}
+        failure
     }
 
     fn until_copy(&mut self) -> Result<Vec<Row>, Failure> {
@@ -117,11 +144,7 @@ impl Connection {
                 ExecStatusType::PGRES_COPY_OUT => return Ok(found),
                 ExecStatusType::PGRES_TUPLES_OK => found = rows(&answer),
                 ExecStatusType::PGRES_COMMAND_OK => {}
-                _ => {
-                    let failure = self.failure_of(&answer);
-                    while self.next_answer()?.is_some() {}
-                    return Err(failure);
-                }
+                _ => return Err(self.failed(&answer)),
             }
         }
         Err(Failure::new("XX000", "a COPY statement did not start a COPY").at(self.origin()))
@@ -170,9 +193,7 @@ impl Connection {
         if status(&answer) == ExecStatusType::PGRES_COMMAND_OK {
             return Ok(());
         }
-        let failure = self.failure_of(&answer);
-        while self.next_answer()?.is_some() {}
-        Err(failure)
+        Err(self.failed(&answer))
     }
 
     /// Sends bytes of a COPY FROM STDIN and waits until libpq's buffer is empty again. An error of the server shows up here

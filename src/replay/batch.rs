@@ -1,16 +1,22 @@
 //! One batch: a transaction on the source and one on the target that belong together.
+//!
+//! All that the source is asked goes there in one list, but for tables without a key: while the target merges one table the next
+//! one's rows are on their way, and a long line is felt once, not once a statement.
+
+use std::time::{Duration, Instant};
 
 use super::ladder::{Ladder, Mode};
 use super::multiset::{self, Mark};
-use super::part::Part;
+use super::segments::LookAhead;
 use super::statement::Plan;
-use super::truncation::{self, Truncated};
+use super::truncation;
 use super::{Pending, Segments};
 use crate::capture::Names;
-use crate::catalog::Snapshot;
+use crate::catalog::{self, Snapshot};
 use crate::failure::Failure;
 use crate::flush;
 use crate::libpq::{Connection, Flow, pump};
+use crate::meter;
 use crate::relation::Counts;
 
 /// What a committed batch did.
@@ -21,6 +27,8 @@ pub struct Outcome {
     pub left: Vec<u32>,
     /// nothing that its snapshot showed is left: the target equals the source as of that snapshot
     pub complete: bool,
+    /// what is to be replayed next, where that is known already, and when it was asked for
+    pub next: Option<(i64, Pending)>,
 }
 
 /// A batch that failed and was rolled back on both sides.
@@ -40,8 +48,8 @@ impl From<Failure> for Trouble {
     }
 }
 
-/// The most rows one batch takes from all tables together.
-const MOST_ROWS: u64 = 100_000;
+/// A batch that took as long is followed by the next one at once.
+const SOON: Duration = Duration::from_millis(20);
 
 /// The batch's transaction must not wait long for a lock on a user's table while it holds others: somebody's ALTER TABLE
 /// would be the victim. Below `deadlock_timeout` (1 s by default), so that we give way before a deadlock is looked for.
@@ -80,83 +88,153 @@ pub fn run(
         segments,
         uuid,
     } = sides;
+    let began = Instant::now();
     let whole_rows = |plan: &Plan| plan.multiset.is_some() && pending.oids.contains(&plan.oid);
     if plans.iter().any(whole_rows) {
         flush::force(source)?;
     }
-    source.batch(BEGIN_SOURCE)?;
-    // before anything is deleted: our own log need not be waited for
-    let mark = match plans.iter().any(|plan| plan.multiset.is_some()) {
-        true => Some(Mark::of(source)?),
-        false => None,
-    };
-    target.batch(BEGIN_TARGET)?;
-    let mut outcome = Outcome::default();
-    let truncations = truncation::replay(source, target, names, plans)?;
+    let oids: Vec<u32> = plans.iter().map(|p| p.oid).collect();
+    let multisets = plans.iter().any(|plan| plan.multiset.is_some());
+    let fetches = fetches(plans, pending, segments, ladder);
     // a column added before this snapshot would silently be left out: the plan knows nothing of it
     let concerned: Vec<u32> = plans
         .iter()
+        .filter(|p| pending.oids.contains(&p.oid) || p.multiset.is_some())
         .map(|p| p.oid)
-        .filter(|oid| pending.oids.contains(oid) || is_among(&truncations, *oid))
         .collect();
-    known.refuse_changed(source, &concerned)?;
-    let mut fetched = Vec::new();
-    let mut marked = Vec::new();
-    let mut left = MOST_ROWS;
-    for plan in plans.iter_mut() {
+    let mut list = vec![BEGIN_SOURCE.to_owned()];
+    list.extend(multisets.then(|| Mark::READ.to_owned()));
+    list.push(truncation::take(names, plans));
+    list.push(catalog::fingerprint_statement(&concerned));
+    for fetch in &fetches {
+        list.push(fetch.sql.clone());
+        list.extend(fetch.looks.iter().map(|look| look.sql.clone()));
+    }
+    list.push(segments.poll_statements(&oids));
+    source.send_list(&list.join(";\n"))?;
+    target.batch(BEGIN_TARGET)?;
+    let mark = match multisets {
+        true => source.rows_next()?.first().map(Mark::of),
+        false => None,
+    };
+    let truncations = truncation::replay(&source.rows_next()?, target, plans)?;
+    known.refuse_others(&source.rows_next()?, &concerned)?;
+    let mut outcome = Outcome::default();
+    let mut counted: Vec<(u32, Counts)> = Vec::new();
+    let mut flows = Vec::new();
+    for fetch in &fetches {
+        let plan = &plans[fetch.plan];
         let mut counts = Counts::default();
-        let truncated = truncations.iter().find(|t| t.oid == plan.oid);
-        counts.truncated = truncated.map_or(0, |t| t.times);
-        let mode = ladder.mode(plan.oid).max(plan.lowest);
-        // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
-        let whole = mode == Mode::ReplaceAll;
-        if let Some(multiset) = &plan.multiset {
-            if !concerned.contains(&plan.oid) {
-                continue;
-            }
-            let positions = truncated.map_or(&[][..], |t| &t.positions);
-            let parts = segments.parts(plan.oid, None);
-            multiset::replay(
-                source,
-                target,
-                plan,
-                multiset,
-                &parts,
-                positions,
-                &mut counts,
-            )
-            .and_then(|_| segments.advance(source, plan.oid))
+        let flow = replay_table(source, target, plan, fetch, &mut counts)
             .map_err(|failure| of_table(failure, plan))?;
-            marked.push(plan.oid);
-        } else if (whole || left > 0) && pending.oids.contains(&plan.oid) {
-            let limit = (!whole).then(|| plan.limit.min(left));
-            let parts = segments.parts(plan.oid, limit);
-            let flow = replay_table(source, target, plan, mode, &parts, &mut counts)
-                .and_then(|flow| segments.advance(source, plan.oid).map(|()| flow))
+        for look in &fetch.looks {
+            let rows = source
+                .rows_next()
                 .map_err(|failure| of_table(failure, plan))?;
-            left = left.saturating_sub(flow.rows);
-            fetched.push((plan.oid, flow));
+            segments.advanced(look, &rows);
         }
-        if counts.rows() + counts.truncated > 0 {
-            outcome.counts.push((plan.oid, counts));
+        flows.push((fetch.plan, flow));
+        counted.push((plan.oid, counts));
+    }
+    let mut more = segments.polled(&source.rows_next()?, &oids);
+    source.list_done()?;
+    let mut marked = Vec::new();
+    for plan in plans.iter() {
+        let truncated = truncations.iter().find(|t| t.oid == plan.oid);
+        let Some(multiset) = &plan.multiset else {
+            continue;
+        };
+        if truncated.is_none() && !pending.oids.contains(&plan.oid) {
+            continue;
+        }
+        let mut counts = Counts::default();
+        let positions = truncated.map_or(&[][..], |t| &t.positions);
+        let parts = segments.parts(plan.oid, None);
+        multiset::replay(
+            source,
+            target,
+            plan,
+            multiset,
+            &parts,
+            positions,
+            &mut counts,
+        )
+        .and_then(|_| segments.advance(source, &parts))
+        .map_err(|failure| of_table(failure, plan))?;
+        marked.push(plan.oid);
+        counted.push((plan.oid, counts));
+    }
+    if !marked.is_empty() {
+        more = segments.poll(source, &oids)?;
+    }
+    for truncated in &truncations {
+        match counted.iter_mut().find(|(oid, _)| *oid == truncated.oid) {
+            Some((_, counts)) => counts.truncated = truncated.times,
+            None => counted.push((
+                truncated.oid,
+                Counts {
+                    truncated: truncated.times,
+                    ..Counts::default()
+                },
+            )),
         }
     }
-    let oids: Vec<u32> = plans.iter().map(|p| p.oid).collect();
-    let more = segments.poll(source, &oids)?;
+    counted.retain(|(_, counts)| counts.rows() + counts.truncated > 0);
+    outcome.counts = counted;
     outcome.complete = more.is_empty();
-    outcome.left = more.oids;
-    for (oid, flow) in fetched {
-        let full = outcome.left.contains(&oid);
-        if let Some(plan) = plans.iter_mut().find(|p| p.oid == oid) {
-            plan.adapt(flow.rows, flow.bytes, full);
-        }
+    for (at, flow) in flows {
+        let full = more.oids.contains(&plans[at].oid);
+        plans[at].adapt(flow.rows, flow.bytes, full);
     }
     if let (Some(mark), false) = (mark, marked.is_empty()) {
         mark.note(source, target, uuid, &marked)?;
     }
     target.batch("commit")?;
-    source.batch("commit")?;
+    outcome.left.clone_from(&more.oids);
+    if !outcome.complete {
+        source.batch("commit")?;
+        outcome.next = Some((meter::now(), more));
+    } else if began.elapsed() < SOON {
+        source.batch("commit")?;
+    } else {
+        // a line so long that asking once more would be felt
+        let as_of = meter::now();
+        source.send_list(&format!("commit; {}", segments.poll_statements(&oids)))?;
+        let next = segments.polled(&source.rows_next()?, &oids);
+        source.list_done()?;
+        outcome.next = Some((as_of, next));
+    }
     Ok(outcome)
+}
+
+/// What a batch takes from one table with a key.
+struct Fetch {
+    /// which of the plans
+    plan: usize,
+    mode: Mode,
+    sql: String,
+    looks: Vec<LookAhead>,
+}
+
+fn fetches(plans: &[Plan], pending: &Pending, segments: &Segments, ladder: &Ladder) -> Vec<Fetch> {
+    let crowd = u64::try_from(pending.oids.len()).unwrap_or(u64::MAX);
+    plans
+        .iter()
+        .enumerate()
+        .filter(|(_, plan)| plan.multiset.is_none() && pending.oids.contains(&plan.oid))
+        .filter_map(|(at, plan)| {
+            let mode = ladder.mode(plan.oid).max(plan.lowest);
+            // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
+            let limit = (mode != Mode::ReplaceAll).then(|| plan.share(crowd));
+            let parts = segments.parts(plan.oid, limit);
+            (!parts.is_empty()).then(|| Fetch {
+                plan: at,
+                mode,
+                sql: plan.fetch(&parts),
+                looks: segments.looks_ahead(&parts),
+            })
+        })
+        .collect()
 }
 
 fn of_table(failure: Failure, plan: &Plan) -> Trouble {
@@ -166,30 +244,21 @@ fn of_table(failure: Failure, plan: &Plan) -> Trouble {
     }
 }
 
-fn is_among(truncations: &[Truncated], oid: u32) -> bool {
-    truncations.iter().any(|t| t.oid == oid)
-}
-
 /// Fetches, stages and merges one table; the rows it fetched.
 fn replay_table(
     source: &mut Connection,
     target: &mut Connection,
-    plan: &mut Plan,
-    mode: Mode,
-    parts: &[Part],
+    plan: &Plan,
+    fetch: &Fetch,
     counts: &mut Counts,
 ) -> Result<Flow, Failure> {
-    if parts.is_empty() {
-        return Ok(Flow::default());
-    }
     target.batch(&plan.create_stage)?;
-    source.copy_out(&plan.fetch(parts))?;
+    source.copy_next()?;
     let flow = pump(source, target, &plan.fill_stage, |_| Ok(()))?;
-    source.copy_done()?;
     if flow.rows == 0 {
         return Ok(flow);
     }
-    if mode == Mode::Upsert {
+    if fetch.mode == Mode::Upsert {
         counts.deleted = target.execute(&plan.delete_gone, &[])?;
         let merged = &target.query(&plan.upsert, &[])?[0];
         counts.inserted = unsigned(merged.int("inserted"));

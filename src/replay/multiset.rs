@@ -37,7 +37,7 @@ pub fn replay(
     target.batch(&multiset.create)?;
     source.copy_out(&fetch(plan, parts, truncated))?;
     let flow = pump(source, target, &multiset.fill, |_| Ok(()))?;
-    source.copy_done()?;
+    source.list_done()?;
     if flow.rows == 0 {
         return Ok(flow);
     }

@@ -30,6 +30,8 @@ impl Place {
 /// The deltas that a batch takes from one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// of the segment
+    pub oid: u32,
     /// qualified and quoted
     pub segment: String,
     pub place: Place,
@@ -63,6 +65,7 @@ mod tests {
     #[test]
     fn a_part_is_taken_from_its_place_up_to_its_limit() {
         let mut part = Part {
+            oid: 1,
             segment: "s".into(),
             place: Place::From(7),
             limit: Some(5),

@@ -18,6 +18,7 @@ use crate::capture::segment::{self, Disposal, Disposed, Segment};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::{report, settings};
+use crate::row::Row;
 
 /// As dense as rows can be: 28 bytes each.
 const DENSEST: u64 = 292;
@@ -25,6 +26,8 @@ const DENSEST: u64 = 292;
 const SPELLED_OUT: i64 = 128;
 /// Sizes and barriers are looked at this often at most.
 const LOOK: Duration = Duration::from_millis(250);
+/// Over a long line less often: looking takes at most one part in so many of the time.
+const LOOK_SHARE: u32 = 10;
 /// Tables that are not replayed tell nothing by being polled: their segments' sizes are looked at this often.
 const LOOK_AT_OTHERS: Duration = Duration::from_secs(3);
 /// A segment that somebody has locked, or still may write to, is left alone for so long.
@@ -51,6 +54,13 @@ struct Held {
     later: Option<Instant>,
 }
 
+/// The query for the first page with rows of a sealed segment that a batch took from.
+pub struct LookAhead {
+    oid: u32,
+    until: i64,
+    pub sql: String,
+}
+
 pub struct Segments {
     names: Names,
     /// the source can scan a range of pages
@@ -64,6 +74,7 @@ pub struct Segments {
     /// the poll that the connection has prepared
     prepared: String,
     looked: Instant,
+    look_took: Duration,
     looked_at_others: Option<Instant>,
 }
 
@@ -88,6 +99,7 @@ impl Segments {
             filled: Vec::new(),
             prepared: String::new(),
             looked: Instant::now(),
+            look_took: Duration::ZERO,
             looked_at_others: None,
         })
     }
@@ -123,50 +135,55 @@ impl Segments {
 
     /// One statement over all segments of `tables` that are not sealed; cheap when they are empty.
     pub fn poll(&mut self, source: &mut Connection, tables: &[u32]) -> Result<Pending, Failure> {
-        let mut pending = Pending::default();
         if tables.is_empty() {
-            return Ok(pending);
+            return Ok(Pending::default());
         }
+        source.send_list(&self.poll_statements(tables))?;
+        let rows = source.rows_next()?;
+        source.list_done()?;
+        Ok(self.polled(&rows, tables))
+    }
+
+    /// What a poll is made of, for a list of statements; [`Self::polled`] takes its rows.
+    pub fn poll_statements(&mut self, tables: &[u32]) -> String {
         let mut asked = Vec::new();
         for &table in tables {
             let held = self.of(table);
             // capture without a segment is broken, and asking for one tells so
             asked.extend(held.is_empty().then_some((table, 0)));
-            for held in held {
-                match held.state {
-                    State::Sealed { pages, next } if next < pages => pending.oids.push(table),
-                    State::Sealed { .. } => {}
-                    State::Open | State::Closed { .. } => asked.push((table, held.segment.number)),
-                }
-            }
+            let open = held
+                .iter()
+                .filter(|h| !matches!(h.state, State::Sealed { .. }));
+            asked.extend(open.map(|h| (table, h.segment.number)));
         }
         let statement = segment::poll_statement(&self.names, tables, &asked);
+        // planned once: for a thousand tables that takes much longer than to run it
+        let mut sql = String::new();
         if self.prepared != statement {
-            // planned once: for a thousand tables that takes much longer than to run it
-            let old = if self.prepared.is_empty() {
-                ""
-            } else {
-                "deallocate decamp_poll;"
-            };
-            self.prepared.clear();
-            source.batch(&format!("{old} prepare decamp_poll as {statement}"))?;
+            if !self.prepared.is_empty() {
+                sql.push_str("deallocate decamp_poll; ");
+            }
+            sql.push_str(&format!("prepare decamp_poll as {statement}; "));
             self.prepared = statement;
         }
-        self.filled = source
-            .query("execute decamp_poll", &[])?
+        sql + "execute decamp_poll"
+    }
+
+    /// What the rows of a poll of `tables` say.
+    pub fn polled(&mut self, rows: &[Row], tables: &[u32]) -> Pending {
+        self.filled = rows
             .iter()
             .map(|row| (row.oid("oid"), row.oid("number")))
             .collect();
-        pending.truncated = self.filled.contains(&(0, 0));
+        let truncated = self.filled.contains(&(0, 0));
         self.filled.retain(|(table, _)| *table != 0);
-        self.touched
-            .extend(self.filled.iter().map(|(table, _)| *table));
-        pending
-            .oids
-            .extend(self.filled.iter().map(|(table, _)| *table));
-        pending.oids.sort_unstable();
-        pending.oids.dedup();
-        Ok(pending)
+        let filled: BTreeSet<u32> = self.filled.iter().map(|(table, _)| *table).collect();
+        self.touched.extend(&filled);
+        let is_left = |h: &Held| matches!(h.state, State::Sealed { pages, next } if next < pages);
+        let mut oids: Vec<u32> = tables.to_vec();
+        oids.retain(|table| filled.contains(table) || self.of(*table).iter().any(is_left));
+        oids.sort_unstable();
+        Pending { oids, truncated }
     }
 
     /// What a batch takes of a table, oldest first: about `limit` deltas, or all.
@@ -181,16 +198,12 @@ impl Segments {
                 State::Sealed { pages, next } if next >= pages => continue,
                 _ if limit.is_none() => Place::Anywhere,
                 State::Sealed { pages, next } => {
-                    let end = pages.min(next + SPELLED_OUT);
-                    let until = if self.ranged { pages } else { end };
+                    let (place, until) = self.stretch(pages, next);
                     let most = u64::try_from(until - next).unwrap_or(0) * DENSEST;
                     parts.push(Part {
+                        oid: held.segment.oid,
                         segment: self.name(held),
-                        place: if self.ranged {
-                            Place::From(next)
-                        } else {
-                            Place::Between(next, end)
-                        },
+                        place,
                         limit: left,
                     });
                     left = left.map(|left| left.saturating_sub(most));
@@ -204,6 +217,7 @@ impl Segments {
                 State::Open | State::Closed { .. } => Place::Anywhere,
             };
             parts.push(Part {
+                oid: held.segment.oid,
                 segment: self.name(held),
                 place,
                 limit: left,
@@ -214,45 +228,57 @@ impl Segments {
         parts
     }
 
-    /// After a batch took from `table`, in its transaction: where what it left of sealed segments begins.
-    pub fn advance(&mut self, source: &mut Connection, table: u32) -> Result<(), Failure> {
-        let first = self.held.partition_point(|h| h.segment.table < table);
-        let end = self.held.partition_point(|h| h.segment.table <= table);
-        for at in first..end {
-            let State::Sealed { pages, next } = self.held[at].state else {
-                continue;
-            };
-            if next >= pages {
-                continue;
-            }
-            let until = if self.ranged {
-                pages
-            } else {
-                pages.min(next + SPELLED_OUT)
-            };
-            let place = if self.ranged {
-                Place::From(next)
-            } else {
-                Place::Between(next, until)
-            };
-            let found = source.query(
-                &format!(
-                    "select (ctid::text::point)[0]::int8 as page from {}{} limit 1",
-                    self.name(&self.held[at]),
-                    place
-                        .condition()
-                        .map(|condition| format!(" where {condition}"))
-                        .unwrap_or_default()
-                ),
-                &[],
-            )?;
-            let next = found.first().map_or(until, |row| row.int("page"));
-            self.held[at].state = State::Sealed { pages, next };
-            if next < until {
-                break;
-            }
+    /// After a batch took `parts`, in its transaction: where what it left of sealed segments begins.
+    pub fn advance(&mut self, source: &mut Connection, parts: &[Part]) -> Result<(), Failure> {
+        for look in self.looks_ahead(parts) {
+            let rows = source.query(&look.sql, &[])?;
+            self.advanced(&look, &rows);
         }
         Ok(())
+    }
+
+    /// What `advance` asks, for a list of statements; [`Self::advanced`] takes the rows of each.
+    pub fn looks_ahead(&self, parts: &[Part]) -> Vec<LookAhead> {
+        let taken = |held: &&Held| parts.iter().any(|part| part.oid == held.segment.oid);
+        self.held
+            .iter()
+            .filter(taken)
+            .filter_map(|held| {
+                let State::Sealed { pages, next } = held.state else {
+                    return None;
+                };
+                let (place, until) = self.stretch(pages, next);
+                Some(LookAhead {
+                    oid: held.segment.oid,
+                    until,
+                    sql: format!(
+                        "select (ctid::text::point)[0]::int8 as page from {}{} limit 1",
+                        self.name(held),
+                        place
+                            .condition()
+                            .map(|condition| format!(" where {condition}"))
+                            .unwrap_or_default()
+                    ),
+                })
+            })
+            .collect()
+    }
+
+    pub fn advanced(&mut self, look: &LookAhead, rows: &[Row]) {
+        for held in self.held.iter_mut().filter(|h| h.segment.oid == look.oid) {
+            if let State::Sealed { next, .. } = &mut held.state {
+                *next = rows.first().map_or(look.until, |row| row.int("page"));
+            }
+        }
+    }
+
+    /// Which pages of a sealed segment are taken at once, and where they end.
+    fn stretch(&self, pages: i64, next: i64) -> (Place, i64) {
+        if self.ranged {
+            return (Place::From(next), pages);
+        }
+        let end = pages.min(next + SPELLED_OUT);
+        (Place::Between(next, end), end)
     }
 
     /// Counts the deltas of each of `tables`; those without any are left out.
@@ -308,10 +334,22 @@ impl Segments {
         captured: &[u32],
         replayed: &[u32],
     ) -> Result<(), Failure> {
-        if self.looked.elapsed() < LOOK {
+        if self.looked.elapsed() < LOOK.max(self.look_took * LOOK_SHARE) {
             return Ok(());
         }
+        let began = Instant::now();
+        self.look(source, captured, replayed)?;
         self.looked = Instant::now();
+        self.look_took = self.looked.duration_since(began);
+        Ok(())
+    }
+
+    fn look(
+        &mut self,
+        source: &mut Connection,
+        captured: &[u32],
+        replayed: &[u32],
+    ) -> Result<(), Failure> {
         if captured.len() > replayed.len()
             && self
                 .looked_at_others

@@ -37,6 +37,9 @@ pub struct Plan {
     left_out: String,
 }
 
+/// So many tables give a batch what each would alone; of more each gives less.
+const USUAL_CROWD: u64 = 5;
+
 /// Batches take at most this many keys of one table.
 pub const MOST_KEYS: u64 = 20_000;
 
@@ -260,6 +263,12 @@ impl Plan {
             self.left_out,
             self.fetch_tail,
         )
+    }
+
+    /// The most deltas that a batch with `crowd` tables takes from this one.
+    pub fn share(&self, crowd: u64) -> u64 {
+        let least = self.limit.min(1000);
+        (self.limit * USUAL_CROWD / crowd.max(USUAL_CROWD)).max(least)
     }
 
     /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it

@@ -6,7 +6,8 @@ use super::statement::Plan;
 use crate::capture::Names;
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::quote::{self, qualified};
+use crate::quote::{self, literal, qualified};
+use crate::row::Row;
 
 /// A table or partition to be emptied on the target.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,25 +26,26 @@ pub struct Truncated {
     pub positions: Vec<(u32, i64)>,
 }
 
-/// Replays them: which tables.
+/// What takes them on the source.
+pub fn take(names: &Names, plans: &[Plan]) -> String {
+    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
+    format!(
+        "delete from {} where relation = any ({}::oid[]) returning relation::int8 as oid, schema, name, \
+         member::int8 as member, position",
+        names.truncation(),
+        literal(&quote::array(&oids)),
+    )
+}
+
+/// Replays what [`take`] returned: which tables.
 pub fn replay(
-    source: &mut Connection,
+    rows: &[Row],
     target: &mut Connection,
-    names: &Names,
     plans: &[Plan],
 ) -> Result<Vec<Truncated>, Trouble> {
-    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
-    let rows = source.query(
-        &format!(
-            "delete from {} where relation = any ($1::oid[]) returning relation::int8 as oid, schema, name, \
-             member::int8 as member, position",
-            names.truncation()
-        ),
-        &[Some(&quote::array(&oids))],
-    )?;
     let mut truncated: Vec<Truncated> = Vec::new();
     let mut emptied: Vec<Emptied> = Vec::new();
-    for row in &rows {
+    for row in rows {
         let plan = plans
             .iter()
             .find(|p| p.oid == row.oid("oid"))

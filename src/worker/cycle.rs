@@ -23,7 +23,7 @@ use crate::capture::Watch;
 use crate::catalog::{self, Fingerprint, Snapshot};
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
-use crate::replay::{Plan, Segments, Trouble};
+use crate::replay::{Pending, Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
 use crate::skipped::Skipped;
@@ -54,6 +54,8 @@ struct Cycle<'a> {
     shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
     segments: Segments,
+    /// what the last batch has told of the next one
+    next: Option<(i64, Pending)>,
     choice: Choice,
     sequences: Sequences,
     watch: Watch,
@@ -165,6 +167,7 @@ impl<'a> Cycle<'a> {
             shapes: HashMap::new(),
             plans: Vec::new(),
             segments,
+            next: None,
             choice,
             sequences: Sequences::default(),
             watch: Watch::default(),

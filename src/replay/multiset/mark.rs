@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::flush;
 use crate::libpq::Connection;
 use crate::quote::literal;
+use crate::row::Row;
 use crate::table::Table;
 
 /// Whether the source's rows as they are known to the target are still made like that, and deletes what is applied already.
@@ -56,16 +57,15 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The snapshot of the source's open transaction, as its first statement.
-    pub fn of(source: &mut Connection) -> Result<Self, Failure> {
-        let rows = source.query(
-            "select txid_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as written",
-            &[],
-        )?;
-        Ok(Self {
-            snapshot: rows[0].string("snapshot"),
-            written: rows[0].string("written"),
-        })
+    /// What reads it, as the first statement of the source's transaction: before anything is deleted there, for our own log
+    /// need not be waited for.
+    pub const READ: &str = "select txid_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as written";
+
+    pub fn of(row: &Row) -> Self {
+        Self {
+            snapshot: row.string("snapshot"),
+            written: row.string("written"),
+        }
     }
 
     /// Notes it on the target for these tables, in the transaction that has what it saw.

@@ -22,12 +22,17 @@ pub enum Found {
 }
 
 impl Cycle<'_> {
-    /// One poll, and a batch if there is anything.
+    /// One poll, if the batch before has not told, and a batch if there is anything.
     pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<Found, Trouble> {
-        let as_of = meter::now();
         let session = &mut *self.session;
-        let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
-        let mut pending = self.segments.poll(&mut session.source, &planned)?;
+        let (as_of, mut pending) = match self.next.take() {
+            Some(known) => known,
+            None => {
+                let as_of = meter::now();
+                let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
+                (as_of, self.segments.poll(&mut session.source, &planned)?)
+            }
+        };
         memory.shunned.retain(|s| s.until > Instant::now());
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
         let left_out = pending.oids.iter().any(&shunned);
@@ -67,11 +72,17 @@ impl Cycle<'_> {
         if outcome.complete {
             self.completed(memory, as_of)?;
         }
-        Ok(if outcome.complete || left_out {
-            Found::Something
-        } else {
-            Found::More
-        })
+        match outcome.next {
+            Some((as_of, next)) if next.is_empty() => {
+                self.completed(memory, as_of)?;
+                Ok(Found::Something)
+            }
+            Some(next) if !left_out => {
+                self.next = Some(next);
+                Ok(Found::More)
+            }
+            _ => Ok(Found::Something),
+        }
     }
 
     /// Tables whose backlog is empty in the snapshot just replayed are ready.

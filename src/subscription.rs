@@ -16,7 +16,7 @@ mod fence;
 mod state;
 mod status;
 
-pub use fence::{Fence, fence_of, finish, go_back, set_fence};
+pub use fence::{Fence, fence_of, finish, go_back, is_closing, is_finished, set_fence};
 pub use state::State;
 pub use status::{
     clear_failure, clear_outage, end_rest, forgive, go_back_for_tables, has_missed_changes,

@@ -407,6 +407,8 @@ fn switchover_to_an_ordinary_role() {
             .any(|s| s[2].contains("2 triggers, rules and foreign keys")),
         "{steps:?}"
     );
+    // who would switch them off again has seen the end
+    wait::until_true(SOON, "the apply worker ends", || pair.our_workers() == "0");
     compare::assert_same(&pair.source, DATABASE, &managed, managed::DATABASE);
     assert_eq!(
         managed.query("select count(*) from pg_trigger where tgenabled <> 'O'"),

@@ -46,6 +46,24 @@ pub fn fence_of(id: i32) -> Option<Fence> {
     .and_then(|row| row.opt("fence").map(Fence::parse))
 }
 
+/// Behind the drain of a switchover, or after it: what is switched on on the target stays on. As committed now.
+pub fn is_closing(id: i32) -> bool {
+    !spi::read_now(
+        "select 1 from decamp.subscription where id = $1::int4 and (fence = 'closing' or state = 'finished')",
+        &[Some(&id.to_string())],
+    )
+    .is_empty()
+}
+
+/// Whether it has switched over, as committed now.
+pub fn is_finished(id: i32) -> bool {
+    !spi::read_now(
+        "select 1 from decamp.subscription where id = $1::int4 and state = 'finished'",
+        &[Some(&id.to_string())],
+    )
+    .is_empty()
+}
+
 pub fn set_fence(id: i32, fence: Option<Fence>) {
     spi::update(
         "update decamp.subscription set fence = $2, \

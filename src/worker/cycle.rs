@@ -93,7 +93,9 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         }
         // when woken while streaming, somebody waits to be told that everything is there
         let awaited = woken && cycle.session.subscription.state == State::Streaming;
-        let fence = cycle.passing_fence()?;
+        let Some(fence) = cycle.passing_fence()? else {
+            return Ok(End::Gone);
+        };
         if due(&mut round, ROUND) || awaited {
             // writers are waiting: then replay comes first
             match fence {

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::xact;
 use crate::relation::{self, State};
-use crate::subscription::{self, Fence};
+use crate::subscription;
 use crate::table::Table;
 use crate::task;
 
@@ -21,7 +21,7 @@ pub fn silence(session: &mut Session, target: &[Table]) -> Result<Vec<(u32, Fail
         return Ok(Vec::new());
     }
     let id = session.subscription.id;
-    if xact::run(|| Ok(subscription::fence_of(id)))? == Some(Fence::Closing) {
+    if xact::run(|| Ok(subscription::is_closing(id)))? {
         // what is off is being put back for good, and nothing is replayed any more
         return Ok(Vec::new());
     }

@@ -24,11 +24,12 @@ enum Finding {
 }
 
 impl Cycle<'_> {
-    /// What the fence is while somebody raises it or closes the subscription behind it.
-    pub(super) fn passing_fence(&self) -> Result<Option<Fence>, Failure> {
+    /// What the fence is while somebody raises it or closes the subscription behind it; `None` when all is over.
+    pub(super) fn passing_fence(&self) -> Result<Option<Option<Fence>>, Failure> {
         let id = self.id();
-        let fence = xact::run(|| Ok(subscription::fence_of(id)))?;
-        Ok(fence.filter(|fence| fence.is_passing()))
+        let (fence, finished) =
+            xact::run(|| Ok((subscription::fence_of(id), subscription::is_finished(id))))?;
+        Ok((!finished).then(|| fence.filter(|fence| fence.is_passing())))
     }
 
     pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {

@@ -75,7 +75,7 @@ impl Run {
             "update decamp.step set state = $4, message = $5, detail = $6, hint = $7, sqlstate = $8, last = $9::bool, \
                     ended_at = pg_catalog.clock_timestamp() \
              where subscription_id = $1::int4 and run = $2::int8 and number = $3::int4 and state = 'running' \
-             returning name",
+             returning name, (extract(epoch from ended_at - began_at) * 1000)::int8 as millis",
             &[
                 Some(&self.subscription.to_string()),
                 Some(&self.id.to_string()),
@@ -96,7 +96,7 @@ impl Run {
             outcome.severity(),
             &self.name,
             &subject,
-            message,
+            &format!("{message} (took {} ms)", row.int("millis")),
             detail.as_deref(),
         );
     }

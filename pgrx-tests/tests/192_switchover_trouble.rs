@@ -292,3 +292,25 @@ fn switchover_finds_what_came_without_deltas() {
     }
     pair.stop_migration();
 }
+
+/// A count that takes long does not outlive the call that wants it.
+#[test]
+fn switchover_cancelled_while_it_counts() {
+    let pair = pair();
+    let mut lock = pair.source.connect_as_app();
+    lock.batch_execute("begin; lock table item in access exclusive mode")
+        .expect("a lock");
+    let (pid, calling) = call(&pair, "");
+    let counting = "SELECT count(*) = 1 FROM pg_stat_activity \
+                    WHERE application_name LIKE '% switchover' AND wait_event_type = 'Lock'";
+    pair.source.poll_until(DATABASE, counting, SOON);
+    pair.sql(&format!("SELECT pg_cancel_backend({pid})"));
+    calling.join().expect("the call has ended");
+    let gone =
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE '% switchover'";
+    pair.source.poll_until(DATABASE, gone, SOON);
+    lock.batch_execute("rollback").expect("the lock goes");
+    assert_unfenced(&pair, 0);
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.stop_migration();
+}

@@ -19,6 +19,8 @@ mod readiness;
 mod restoring;
 mod tally;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::capture::{self, Names, fence};
@@ -58,6 +60,8 @@ struct Errand {
     before: Option<Fence>,
     /// the row says so
     announced: bool,
+    /// nothing is to be taken back should the caller go
+    untouched: Rc<Cell<bool>>,
     /// the fence may be up because of us
     raised: Option<Instant>,
     /// by when it is to be finished, and how long that is from the fence on
@@ -68,8 +72,15 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
     let Some(extension) = xact::run(|| Ok(liveness::extension_oid()))? else {
         return Ok(());
     };
-    liveness::watch(extension, || {});
     let order = Order::parse(task).expect("the caller writes what is understood here");
+    let untouched = Rc::new(Cell::new(true));
+    let watched = Rc::clone(&untouched);
+    liveness::watch(extension, move || {
+        // in the middle of a long count, say: there is nothing to be taken back
+        if watched.get() && !is_waiting(id, order.caller) {
+            server::exit(0);
+        }
+    });
     if !worker::claim(SWITCHOVER_CLASS, id, PATIENCE) {
         report::log(&format!(
             "subscription {id} has its switchover worker already"
@@ -98,6 +109,7 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         others: Vec::new(),
         before: subscription.fence,
         announced: false,
+        untouched,
         raised: None,
         subscription,
     };
@@ -149,9 +161,7 @@ impl Errand {
     /// Errors: 57014 when nobody waits for us any more.
     fn check_caller(&self) -> Result<(), Failure> {
         latch::check_for_interrupts();
-        let id = self.subscription.id;
-        let there = xact::run(|| Ok(worker::pids(CALLER_CLASS, id).contains(&self.caller)))?;
-        if there {
+        if is_waiting(self.subscription.id, self.caller) {
             return Ok(());
         }
         Err(
@@ -329,6 +339,12 @@ impl Errand {
         let captured = self.relations.iter().filter(|r| r.is_captured());
         captured.map(|r| r.oid).collect()
     }
+}
+
+/// Whether the session that called is still in its call.
+fn is_waiting(id: i32, caller: i64) -> bool {
+    xact::run(|| Ok(worker::pids(CALLER_CLASS, id).contains(&caller)))
+        .expect("looking never fails otherwise than by ERROR")
 }
 
 /// Needs a transaction.

@@ -103,6 +103,7 @@ impl Errand {
             return Ok(());
         }
         self.confirm_triggers()?;
+        self.untouched.set(false);
         // one that stands is nobody's to take back
         if self.before != Some(Fence::Standing) {
             xact::run(|| {

@@ -22,6 +22,9 @@ alter function repl_report(text) set intervalstyle = 'postgres';
 revoke all on function decamp.note_phase() from public;
 revoke all on function decamp.copy_report(text) from public;
 revoke all on function repl_verify(text, text[], text, boolean) from public;
+revoke all on function repl_fence(text, interval, boolean, text, text[]) from public;
+revoke all on function repl_unfence(text, boolean) from public;
+revoke all on function repl_switchover(text, interval, text, boolean, boolean) from public;
 
 comment on function repl_check(text, text, text[], text[]) is
     'Looks whether a migration can work and changes nothing. source, target: connection strings (target null: this'
@@ -100,3 +103,22 @@ comment on function repl_verify(text, text[], text, boolean) is
     ' repl_verifications. Reads from the source at pg_decamp.copy_rate_limit at most. Called again within an hour after it was'
     ' interrupted, it goes on with the tables that are left. Errors: 42704 unknown subscription, 42P01 unknown table, 22023'
     ' unknown mode, 55000 without tables.';
+comment on function repl_fence(text, interval, boolean, text, text[]) is
+    'Makes the source refuse writes to every captured table, by any role, TRUNCATE included, with SQLSTATE 25006; reading goes on,'
+    ' no table is locked. Then waits for the transactions that had begun to write; how long that took is returned. timeout: for'
+    ' that wait, 30 seconds; after it the fence is lowered and those transactions are named. terminate: ends them after a'
+    ' moment. via: capture, or revoke: instead, the rights to write to all tables of schemas (null: those of the subscription''s'
+    ' tables) are revoked from everybody our role may revoke them from, and given back by repl_unfence. Cancelling the call lowers the fence. Not inside a transaction block. Errors: 57014 after timeout, 55000 while'
+    ' tables are not captured, 55006 while another call is under way.';
+comment on function repl_unfence(text, boolean) is
+    'Lets the source take writes again, after repl_fence. force: also after repl_switchover, which is undone by it as long as'
+    ' nothing was written to the target. Not inside a transaction block. Errors: 55000 after repl_switchover without force, 55006'
+    ' while repl_fence or repl_switchover is under way.';
+comment on function repl_switchover(text, interval, text, boolean, boolean) is
+    'Goes over: checks, refreshes materialized views, counts rows, fences the source, waits for those who write, replays the rest,'
+    ' sets sequences, counts what has changed, and ends the subscription as finished; the source stays fenced until repl_stop.'
+    ' Anything that goes wrong before the last step, or takes longer than max_downtime from the fence on, lowers the fence'
+    ' and is raised as an error: then nothing has been changed, and it can be called again. So does cancelling the call. verify:'
+    ' count or none. reverse: has no effect yet. dry_run: all but the fence, and an estimate of how long writes would be'
+    ' refused. Returns step, outcome (done, skipped), took, message; told as notices as they happen, and in repl_events. Not'
+    ' inside a transaction block.';

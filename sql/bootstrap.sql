@@ -39,6 +39,8 @@ create table decamp.subscription (
     errored_from      text,
     created_at        timestamptz not null default pg_catalog.clock_timestamp(),
     state_since       timestamptz not null default pg_catalog.clock_timestamp(),
+    fence             text,
+    fenced_at         timestamptz,
     copy_started_at   timestamptz,
     copy_finished_at  timestamptz,
     heartbeat_at      timestamptz,
@@ -56,7 +58,8 @@ create table decamp.subscription (
     constraint subscription_name_check check (name operator(pg_catalog.~) '^[a-z][a-z0-9_]{0,40}$'),
     constraint subscription_workers_check check (workers between 1 and 64),
     constraint subscription_state_check
-        check (state in ('starting', 'importing', 'installing', 'copying', 'catchup', 'streaming', 'errored'))
+        check (state in ('starting', 'importing', 'installing', 'copying', 'catchup', 'streaming', 'errored', 'finished')),
+    constraint subscription_fence_check check (fence in ('raising', 'closing', 'standing'))
 );
 
 -- no policy: only superusers (and roles with BYPASSRLS) read connection strings, not members of pg_read_all_data
@@ -74,7 +77,13 @@ comment on column decamp.subscription.ordinary is
 comment on column decamp.subscription.state is
     'set by the apply worker. starting: nothing done yet. importing: the schema is being imported. installing: capture'
     ' triggers are being put on the source. copying: chunks are being copied. catchup: all is copied, changes made'
-    ' meanwhile are being replayed. streaming: every table is ready. errored: cannot go on before a person has acted';
+    ' meanwhile are being replayed. streaming: every table is ready. errored: cannot go on before a person has acted.'
+    ' finished: switched over, set by the switchover worker; the source stays fenced';
+comment on column decamp.subscription.fence is
+    'whether the source refuses writes. null: it does not. raising: repl_fence or repl_switchover is at work, and who finds it'
+    ' dead lowers the fence. closing: the same, and triggers of the target are being switched on. standing: until repl_unfence or'
+    ' repl_stop. The capture functions on the source are the truth; the apply worker looks at them every few seconds';
+comment on column decamp.subscription.fenced_at is 'since when';
 comment on column decamp.subscription.errored_from is 'the state repl_resume puts an errored subscription back to';
 comment on column decamp.subscription.heartbeat_at is 'when the apply worker last wrote here; about once a second';
 comment on column decamp.subscription.complete_at is
@@ -290,6 +299,30 @@ comment on column decamp.skipped.role is 'who called repl_skip';
 comment on column decamp.skipped.ended_at is 'null: still left out';
 comment on column decamp.skipped.ended_by is 'role and function that ended it';
 comment on column decamp.skipped.queued is 'after the end: the key is in a segment again, or its table was copied anew';
+
+create table decamp.step (
+    subscription_id   int not null,
+    run               bigint not null,
+    number            int not null,
+    name              text not null,
+    state             text not null default 'running',
+    last              boolean not null default false,
+    began_at          timestamptz not null default pg_catalog.clock_timestamp(),
+    ended_at          timestamptz,
+    message           text,
+    detail            text,
+    hint              text,
+    sqlstate          text,
+    constraint step_pkey primary key (subscription_id, run, number),
+    constraint step_subscription_fkey
+        foreign key (subscription_id) references decamp.subscription (id) on delete cascade,
+    constraint step_state_check check (state in ('running', 'done', 'skipped', 'failed'))
+);
+
+comment on table decamp.step is
+    'steps of repl_fence and repl_switchover, written by the switchover worker as they happen';
+comment on column decamp.step.run is 'which call; when it was made, microseconds since 1970';
+comment on column decamp.step.last is 'nothing comes after it: how the call ended';
 
 create table decamp.event (
     id                bigint generated always as identity,

@@ -114,12 +114,12 @@ with running as (
                then greatest(f.now - f.complete_at, interval '0')
            end as lag,
            case
-               when f.state = 'errored' then 'errored'
+               when f.state in ('errored', 'finished') then f.state
                when not f.enabled and f.running > 0 then 'pausing'
                when not f.enabled then 'paused'
                else f.state
            end as shown,
-           f.enabled and f.state <> 'errored' and not f.alive
+           f.enabled and f.state not in ('errored', 'finished') and not f.alive
                and f.now - greatest(f.created_at, f.state_since, f.heartbeat_at) > interval '5 seconds' as orphaned,
            f.enabled and f.alive and f.retry_at is null and (
                f.now - f.heartbeat_at > interval '30 seconds'
@@ -132,6 +132,7 @@ with running as (
 )
 select j.name,
        j.shown as state,
+       j.fence is not null as fenced,
        j.tables_total::int as tables,
        j.ready::int as tables_ready,
        j.bytes_total,
@@ -161,6 +162,21 @@ select j.name,
                     j.example, case when j.offered > 1 then pg_catalog.format(' and %s more', j.offered - 1) else '' end,
                     j.name, j.example) end) as hint,
        case
+           when j.shown = 'finished' then ''
+           when j.fence = 'standing' then
+               pg_catalog.format('FENCED since %s: the source refuses writes. To let them: SELECT repl_unfence(%L); ',
+                                 date_trunc('second', j.fenced_at), j.name)
+           when j.fence is not null then
+               pg_catalog.format('FENCED for %s: the source refuses writes, repl_fence or repl_switchover is at work or was'
+                                 ' interrupted; then the apply worker unfences, or type SELECT repl_unfence(%L); ',
+                                 date_trunc('second', j.now - j.fenced_at), j.name)
+           else ''
+       end
+       || case
+           when j.shown = 'finished' then
+               pg_catalog.format('Finished: switched over at %s, all is on the target. The source still refuses writes, so that no'
+                                 ' straggler is lost. SELECT repl_stop(%L); cleans it up and lets it take writes again.',
+                                 date_trunc('second', j.state_since), j.name)
            when j.shown = 'errored' and j.error_sqlstate = 'DC001' then
                'Stopped: ' || j.error || '. ' || j.hint
            when j.shown = 'errored' then
@@ -227,7 +243,8 @@ comment on view repl_status is 'one row per subscription: where it stands';
 comment on column repl_status.name is 'as given to repl_start';
 comment on column repl_status.state is
     'starting, importing (schema), installing (capture), copying, catchup (replaying what changed during the copy),'
-    ' streaming (every table ready), pausing, paused, errored (needs a person)';
+    ' streaming (every table ready), pausing, paused, errored (needs a person), finished (switched over)';
+comment on column repl_status.fenced is 'the source refuses writes, by repl_fence or repl_switchover';
 comment on column repl_status.tables is 'tables taken';
 comment on column repl_status.tables_ready is 'tables whose copy is complete and whose backlog was empty once';
 comment on column repl_status.bytes_total is 'size of the tables on the source''s disk, without indexes, at the start';

@@ -4,8 +4,10 @@
 mod add_table;
 mod alter;
 mod argument;
+mod call;
 mod check;
 mod ddl;
+mod fence;
 mod pause;
 mod remove_table;
 mod report;
@@ -14,5 +16,6 @@ mod sequences;
 mod skip;
 mod start;
 mod stop;
+mod switchover;
 mod verify;
 mod wait;

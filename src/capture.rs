@@ -4,6 +4,8 @@
 //! Invariant: once `install` has committed, every later change of the table leaves its key in a segment. The lock that
 //! CREATE TRIGGER takes (SHARE ROW EXCLUSIVE) waits out the transactions that have already written to the table.
 
+mod blocker;
+pub mod fence;
 mod gap;
 mod holder;
 mod install;
@@ -11,8 +13,10 @@ mod key;
 mod keyless;
 pub mod partition;
 mod removal;
+pub mod revocation;
 pub mod segment;
 
+pub use blocker::{Blocker, blockers, terminate};
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
 pub use install::{install, installed, members, reinstall, renew, settle, suspend};

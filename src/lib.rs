@@ -20,8 +20,10 @@ mod ddl;
 mod deferral;
 mod duplicate;
 mod import;
+mod rebuild;
 mod replay;
 mod sequence;
+mod switchover;
 mod verify;
 
 // what is kept: here, on the target
@@ -31,6 +33,7 @@ mod history;
 mod offered;
 mod relation;
 mod skipped;
+mod step;
 mod subscription;
 mod task;
 
@@ -44,6 +47,7 @@ mod table;
 // what everything else stands on
 mod failure;
 mod flush;
+mod grant;
 mod libpq;
 mod meter;
 mod pg;

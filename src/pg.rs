@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod latch;
 pub mod liveness;
+pub mod note;
 pub mod program;
 pub mod report;
 pub mod server;

@@ -4,19 +4,23 @@
 //!  starting --> importing --> installing --> copying --> catchup --> streaming
 //!     |  (copy_schema)            |        (copy_data)      |            |
 //!     +----------- errored <------+-------------------------+------------+   a person acts, repl_resume
+//!
+//!  streaming --> finished   repl_switchover; back by repl_unfence(force => true)
 //! ```
 //! The apply worker alone moves it forward, each time after the step's outcome is in the tables; a worker that starts
 //! goes on from the state it finds. Pausing is not a state but `enabled = false`.
 //!
 //! Everything here needs an open transaction.
 
+mod fence;
 mod state;
 mod status;
 
+pub use fence::{Fence, fence_of, finish, go_back, is_closing, is_finished, set_fence};
 pub use state::State;
 pub use status::{
     clear_failure, clear_outage, end_rest, forgive, go_back_for_tables, has_missed_changes,
-    heartbeat, is_cut, is_resting, note_failure, noted_failure, publish,
+    heartbeat, is_complete_since, is_cut, is_resting, note_failure, noted_failure, publish,
 };
 
 use crate::failure::Failure;
@@ -42,6 +46,8 @@ pub struct Subscription {
     /// its role on the target may not set session_replication_role, and all that would act there is off
     pub ordinary: bool,
     pub state: State,
+    /// as it is known here
+    pub fence: Option<Fence>,
 }
 
 /// A query for subscriptions: what follows their columns.
@@ -50,7 +56,7 @@ macro_rules! select {
         concat!(
             "select id, name, uuid, owner, source, target, pg_catalog.array_to_json(tables)::text as tables, \
                     pg_catalog.array_to_json(exclude)::text as exclude, workers, copy_schema, copy_data, enabled, ordinary, \
-                    state from decamp.subscription ",
+                    state, fence from decamp.subscription ",
             $rest
         )
     };
@@ -72,6 +78,7 @@ fn read(row: &Row) -> Subscription {
         enabled: row.flag("enabled"),
         ordinary: row.flag("ordinary"),
         state: State::parse(row.text("state")),
+        fence: row.opt("fence").map(Fence::parse),
     }
 }
 

@@ -9,6 +9,7 @@ mod launcher;
 mod preparation;
 mod setup;
 mod sides;
+mod switchover;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
@@ -49,6 +50,18 @@ pub extern "C-unwind" fn pg_decamp_copy_main(argument: Datum) {
     let orders = worker::begin(argument);
     let outcome = xact::guarded(|| copy::live(orders.subscription));
     server::exit(epilogue(orders.subscription, outcome));
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_decamp_switchover_main(argument: Datum) {
+    let orders = worker::begin(argument);
+    let outcome = xact::guarded(|| switchover::live(orders.subscription, &orders.task));
+    if let Err(failure) = outcome {
+        // the caller notices that we are gone, and the apply worker lowers the fence
+        report::log(&format!("switchover worker: {}", failure.line()));
+    }
+    server::exit(0);
 }
 
 /// Records an ERROR of our own server that ended a worker, in a fresh transaction; the exit code. When the extension is

@@ -26,6 +26,7 @@ pub mod screen;
 pub mod server;
 pub mod sessions;
 pub mod source;
+pub mod step;
 pub mod swaps;
 pub mod verification;
 pub mod wait;

@@ -46,6 +46,8 @@ mod deferral;
 mod disappearance;
 #[path = "177_drift.rs"]
 mod drift;
+#[path = "190_fence.rs"]
+mod fence;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
@@ -98,6 +100,10 @@ mod stop;
 mod stopped_tables;
 #[path = "174_swaps.rs"]
 mod swaps;
+#[path = "191_switchover.rs"]
+mod switchover;
+#[path = "192_switchover_trouble.rs"]
+mod switchover_trouble;
 #[path = "168_tables_out.rs"]
 mod tables_out;
 #[path = "070_topology.rs"]

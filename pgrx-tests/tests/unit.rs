@@ -16,6 +16,8 @@ mod extension;
 mod failure;
 #[path = "../../src/chunk/format.rs"]
 mod format;
+#[path = "../../src/grant.rs"]
+mod grant;
 #[path = "../../src/replay/ladder.rs"]
 mod ladder;
 #[path = "../../src/meter.rs"]
@@ -48,6 +50,8 @@ mod sequence {
     mod forecast;
     mod position;
 }
+#[path = "../../src/switchover.rs"]
+mod switchover;
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/template.rs"]

@@ -30,6 +30,7 @@ fn repl_add_table(name: Option<&str>, table: Option<&str>) -> Result<String, Err
 fn add(name: &str, table: &str) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     argument::refuse_early(&subscription)?;
+    argument::refuse_fenced(&subscription)?;
     if !subscription.copy_data {
         return Err(
             Failure::new("55000", format!("subscription {name:?} copies no rows"))

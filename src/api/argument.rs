@@ -152,3 +152,17 @@ pub fn refuse_early(subscription: &Subscription) -> Result<(), Failure> {
         .detail("Nothing has been changed: its tables can be worked on once it has begun to copy.")
         .hint("SELECT * FROM repl_status tells what it waits for."))
 }
+
+/// Errors: 55000 while the source is fenced: what would have to be made there would be a hole in the fence.
+pub fn refuse_fenced(subscription: &Subscription) -> Result<(), Failure> {
+    if subscription.fence.is_none() {
+        return Ok(());
+    }
+    let name = &subscription.name;
+    Err(Failure::new(
+        "55000",
+        format!("the source of subscription {name:?} is fenced"),
+    )
+    .detail("Nothing has been changed.")
+    .hint(format!("SELECT repl_unfence('{name}'); first.")))
+}

@@ -34,6 +34,13 @@ fn repl_resume(name: default!(Option<&str>, "NULL")) -> Result<String, ErrorRepo
 
 fn pause(name: &str, now: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
+    if subscription.state == State::Finished {
+        return Err(
+            Failure::new("55000", format!("subscription {name:?} has switched over"))
+                .detail("Nothing has been changed: no worker is running for it any more.")
+                .hint(format!("SELECT repl_stop('{name}'); ends it.")),
+        );
+    }
     spi::update(
         "update decamp.subscription set enabled = false, retry_at = null, cut = $2::bool where id = $1::int4",
         &[Some(&subscription.id.to_string()), Some(&now.to_string())],
@@ -70,6 +77,11 @@ fn resume(name: Option<&str>) -> Result<String, Failure> {
 
 fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     let Subscription { id, name, .. } = subscription;
+    if subscription.state == State::Finished {
+        return Ok(format!(
+            "subscription \"{name}\" has switched over: nothing is to be done"
+        ));
+    }
     let stopped = subscription.state == State::Errored;
     if stopped && subscription::has_missed_changes(*id) {
         return Ok(format!(

@@ -26,6 +26,7 @@ fn repl_remove_table(name: Option<&str>, table: Option<&str>) -> Result<String, 
 fn remove(name: &str, table: &str) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     argument::refuse_early(&subscription)?;
+    argument::refuse_fenced(&subscription)?;
     let id = subscription.id;
     let relation = match argument::followed(&subscription, table) {
         Ok(relation) => relation,

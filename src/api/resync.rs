@@ -27,6 +27,7 @@ fn repl_resync(name: Option<&str>, table: Option<&str>) -> Result<String, ErrorR
 fn resync(name: &str, table: &str) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     argument::refuse_early(&subscription)?;
+    argument::refuse_fenced(&subscription)?;
     if !subscription.copy_data {
         return Err(Failure::new("55000", format!("subscription {name:?} copies no rows"))
             .detail("It was started with copy_data => false: the rows it began with are not known to be those of the source.")

@@ -43,6 +43,7 @@ fn repl_stop(
 /// subscription is still there and its worker, restarted by the postmaster, goes on.
 fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_to_end(name)?;
+    super::fence::refuse_under_way(&subscription)?;
     end_workers(subscription.id)?;
     let removed = if drop_source_objects {
         Some(source::clean(&subscription)?)
@@ -77,6 +78,13 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
         n => format!(
             "{line}; {n} indexes, constraints and triggers of the target are missing or off, see repl_events for the SQL"
         ),
+    };
+    let line = match (subscription.fence, drop_source_objects) {
+        (None, _) => line,
+        (Some(_), true) => format!(
+            "{line}; the fence is gone with it: the source takes writes again, which nobody carries over"
+        ),
+        (Some(_), false) => format!("{line}; until then the source refuses writes"),
     };
     event::record(Severity::Info, name, "subscription", &line, None);
     Ok(line)

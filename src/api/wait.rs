@@ -151,6 +151,14 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
         let fallback = format!("SELECT repl_resume('{name}');");
         Err(failure.hint(hint.unwrap_or(&fallback)))
     };
+    if state == "finished" {
+        return hopeless(
+            "it has switched over".to_owned(),
+            Some(&format!(
+                "Nothing is replayed any more. SELECT repl_stop('{name}'); ends it."
+            )),
+        );
+    }
     if state == "errored" {
         return hopeless(
             row.opt("error").unwrap_or("it has stopped").to_owned(),

@@ -10,7 +10,7 @@
 //!
 //! Everything is in the source's catalog: dying between any two steps loses nothing.
 
-use super::Names;
+use super::{Names, fence};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, literal, qualified};
@@ -76,15 +76,25 @@ pub fn open_next(
 ) -> Result<Option<Segment>, Failure> {
     let prefix = names.segment(last.table, 0);
     let prefix = prefix.trim_end_matches("0\"");
-    let functions = source.query(
-        include_str!("../../sql/source/capture_functions.sql"),
-        &[
-            Some(&names.schema()),
-            Some(&format!("capture_{}", last.table)),
-            Some(prefix),
-        ],
-    )?;
+    // alone from reading the functions on: a fence that came in between would be undone
+    let opened = source
+        .batch(&format!(
+            "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
+            fence::alone(names)
+        ))
+        .and_then(|()| {
+            source.query(
+                include_str!("../../sql/source/capture_functions.sql"),
+                &[
+                    Some(&names.schema()),
+                    Some(&format!("capture_{}", last.table)),
+                    Some(prefix),
+                ],
+            )
+        });
+    let functions = opened.inspect_err(|_| source.rollback())?;
     if functions.is_empty() {
+        source.rollback();
         return Ok(None);
     }
     let number = last.number + 1;
@@ -95,8 +105,7 @@ pub fn open_next(
         .map(|row| redirect(row.text("definition"), prefix, &new))
         .collect();
     let sql = format!(
-        "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; \
-         create table {new} (like {old}); alter table {new} replica identity full; {}; commit",
+        "create table {new} (like {old}); alter table {new} replica identity full; {}; commit",
         redirected.join("; ")
     );
     if let Err(failure) = source.batch(&sql) {

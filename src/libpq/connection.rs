@@ -146,6 +146,17 @@ impl Connection {
         failure.map_or(Ok(all), Err)
     }
 
+    /// Sends a query without parameters whose rows [`Self::finish`] waits for; others may be asked meanwhile.
+    pub fn start(&mut self, sql: &str) -> Result<(), Failure> {
+        self.send(sql, Some(&[]))
+    }
+
+    /// The rows of the query that was started.
+    pub fn finish(&mut self) -> Result<Vec<Row>, Failure> {
+        let answer = self.last_answer()?;
+        Ok(rows(&answer))
+    }
+
     /// Makes the server's own encoding the client encoding too; its name.
     pub fn adopt_server_encoding(&mut self) -> Result<String, Failure> {
         let rows = self.query(

@@ -15,6 +15,9 @@ use crate::failure::Failure;
 /// everybody in pg_locks, released by the server however the process ends.
 pub const APPLY_CLASS: i32 = 0x6465_6301;
 pub const COPY_CLASS: i32 = 0x6465_6302;
+pub const SWITCHOVER_CLASS: i32 = 0x6465_6303;
+/// Held by the session that called repl_fence or repl_switchover, for as long as it waits.
+pub const CALLER_CLASS: i32 = 0x6465_6304;
 
 /// The kinds of worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Kind {
     Apply,
     /// some per subscription, while there is something to copy
     Copy,
+    /// one per call of repl_fence or repl_switchover
+    Switchover,
 }
 
 impl Kind {
@@ -33,6 +38,7 @@ impl Kind {
             Self::Scout => "scout",
             Self::Apply => "apply",
             Self::Copy => "copy",
+            Self::Switchover => "switchover",
         }
     }
 
@@ -41,6 +47,7 @@ impl Kind {
             Self::Scout => "pg_decamp_scout_main",
             Self::Apply => "pg_decamp_apply_main",
             Self::Copy => "pg_decamp_copy_main",
+            Self::Switchover => "pg_decamp_switchover_main",
         }
     }
 
@@ -48,7 +55,8 @@ impl Kind {
     fn restart(self) -> Option<Duration> {
         match self {
             Self::Scout | Self::Apply => Some(Duration::from_secs(2)),
-            Self::Copy => None,
+            // the apply worker takes back what a dead one has left
+            Self::Copy | Self::Switchover => None,
         }
     }
 }
@@ -60,10 +68,24 @@ pub struct Orders {
     database: u32,
     /// full transaction id of the starter, whose end is to be waited for; empty if none
     starter: String,
+    /// what else it is told
+    pub task: String,
 }
 
 /// Registers a dynamic worker. Errors: 53400 when `max_worker_processes` is used up.
 pub fn start(kind: Kind, database: u32, subscription: i32, title: &str) -> Result<(), Failure> {
+    start_for(kind, database, subscription, title, "")
+}
+
+/// The same with a task, of no more than 80 bytes.
+pub fn start_for(
+    kind: Kind,
+    database: u32,
+    subscription: i32,
+    title: &str,
+    task: &str,
+) -> Result<(), Failure> {
+    assert!(task.len() <= 80, "bgw_extra has 128 bytes");
     let starter = if xact::is_open() {
         starter()
     } else {
@@ -76,7 +98,7 @@ pub fn start(kind: Kind, database: u32, subscription: i32, title: &str) -> Resul
         .set_library("pg_decamp")
         .set_function(kind.function())
         .set_argument(subscription.into_datum())
-        .set_extra(&format!("{database};{starter}"))
+        .set_extra(&format!("{database};{starter};{task}"))
         .set_restart_time(kind.restart())
         .set_start_time(BgWorkerStartTime::RecoveryFinished)
         .enable_spi_access()
@@ -122,11 +144,14 @@ fn starter() -> String {
 pub fn begin(argument: pg_sys::Datum) -> Orders {
     signals::install();
     let extra = BackgroundWorker::get_extra().to_owned();
-    let (database, starter) = extra.split_once(';').expect("start() writes the two parts");
+    let mut parts = extra.splitn(3, ';');
+    let mut part = || parts.next().expect("start() writes three parts").to_owned();
+    let (database, starter, task) = (part(), part(), part());
     let orders = Orders {
         subscription: argument.value() as i32,
         database: database.parse().expect("start() writes an oid"),
-        starter: starter.to_owned(),
+        starter,
+        task,
     };
     if !server::database_exists(orders.database) {
         server::exit(0);
@@ -185,6 +210,23 @@ pub fn claim(class: i32, subscription: i32, patience: Duration) -> bool {
         liveness::tick();
         latch::wait(Duration::from_millis(100));
     }
+}
+
+/// Takes a class's place in this subscription, if nobody has it.
+pub fn claim_at_once(class: i32, subscription: i32) -> bool {
+    claim(class, subscription, Duration::ZERO)
+}
+
+/// Gives it back.
+pub fn release(class: i32, subscription: i32) {
+    xact::run(|| {
+        spi::read(
+            "select pg_catalog.pg_advisory_unlock($1::int4, $2::int4)",
+            &[Some(&class.to_string()), Some(&subscription.to_string())],
+        );
+        Ok(())
+    })
+    .expect("unlocking never fails otherwise than by ERROR");
 }
 
 /// Marks this process as a copy worker of the subscription, beside the others; false if there are enough without it.

@@ -9,6 +9,7 @@ pub enum State {
     Catchup,
     Streaming,
     Errored,
+    Finished,
 }
 
 impl State {
@@ -21,7 +22,13 @@ impl State {
             Self::Catchup => "catchup",
             Self::Streaming => "streaming",
             Self::Errored => "errored",
+            Self::Finished => "finished",
         }
+    }
+
+    /// No worker works for it.
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, Self::Errored | Self::Finished)
     }
 
     pub(super) fn parse(text: &str) -> Self {
@@ -33,6 +40,7 @@ impl State {
             Self::Catchup,
             Self::Streaming,
             Self::Errored,
+            Self::Finished,
         ]
         .into_iter()
         .find(|state| state.as_str() == text)

@@ -83,6 +83,25 @@ pub fn noted_failure(id: i32) -> Option<String> {
     .and_then(|row| row.opt("error").map(str::to_owned))
 }
 
+/// Whether the target has all deltas of what was committed on the source before `at` (microseconds, our clock), as committed now.
+/// `looked`: and what leaves no deltas.
+pub fn is_complete_since(id: i32, at: i64, looked: bool) -> bool {
+    !spi::read_now(
+        "select 1 from decamp.subscription s \
+         where s.id = $1::int4 and s.state = 'streaming' \
+           and s.complete_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond' \
+           and (not $3::bool \
+                or s.complete_at >= s.looked_at \
+                   and s.looked_at >= 'epoch'::timestamptz + $2::int8 * interval '1 microsecond')",
+        &[
+            Some(&id.to_string()),
+            Some(&at.to_string()),
+            Some(&looked.to_string()),
+        ],
+    )
+    .is_empty()
+}
+
 pub fn clear_failure(id: i32) {
     spi::update(
         "update decamp.subscription set error = null, error_sqlstate = null, hint = null, retry_at = null \

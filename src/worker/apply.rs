@@ -91,7 +91,7 @@ pub fn live(id: i32) -> Result<(), Failure> {
         let Some(subscription) = xact::run(|| Ok(subscription::by_id_settled(id)))? else {
             return Ok(());
         };
-        if !subscription.enabled || subscription.state == State::Errored {
+        if !subscription.enabled || subscription.state.is_at_rest() {
             return Ok(());
         }
         worker::set_title(&subscription.title("apply"));

@@ -85,7 +85,7 @@ fn next(id: i32, sides: Option<&Sides>) -> Result<Next, Failure> {
         let Some(subscription) = subscription::by_id_settled(id) else {
             return Ok(Next::Nothing);
         };
-        if !subscription.enabled || subscription.state == State::Errored {
+        if !subscription.enabled || subscription.state.is_at_rest() {
             return Ok(Next::Nothing);
         }
         // repl_alter may want fewer

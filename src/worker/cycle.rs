@@ -3,6 +3,7 @@
 mod anew;
 mod copying;
 mod drift;
+mod fence;
 mod leaving;
 mod newcomer;
 mod plan;
@@ -26,7 +27,7 @@ use crate::replay::{Pending, Plan, Segments, Trouble};
 use crate::selection::Choice;
 use crate::sequence::Sequences;
 use crate::skipped::Skipped;
-use crate::subscription::{self, State};
+use crate::subscription::{self, Fence, State};
 use crate::table::Table;
 
 /// How a session ends without a failure.
@@ -75,6 +76,8 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
     let mut woken = false;
     let mut asked = false;
     let mut progress = None;
+    let mut behind_fence = false;
+    let mut urgent = false;
     loop {
         liveness::tick();
         asked |= woken;
@@ -90,20 +93,36 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         }
         // when woken while streaming, somebody waits to be told that everything is there
         let awaited = woken && cycle.session.subscription.state == State::Streaming;
+        let Some(fence) = cycle.passing_fence()? else {
+            return Ok(End::Gone);
+        };
         if due(&mut round, ROUND) || awaited {
-            cycle.look_around(memory)?;
+            // writers are waiting: then replay comes first
+            match fence {
+                None => cycle.look_around(memory)?,
+                Some(_) => cycle.look_at_fence()?,
+            }
         }
         let found = match cycle.replay(memory) {
             Ok(found) => found,
             Err(trouble) => return Err(cycle.explained(trouble)),
         };
         cycle.tend_segments()?;
-        cycle.publish(memory, awaited)?;
+        cycle.publish(memory, awaited || urgent)?;
+        urgent = false;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;
             cycle.recovered = true;
         }
+        if fence != Some(Fence::Closing) {
+            behind_fence = false;
+        } else if found == Found::Nothing && !behind_fence {
+            // once, for what had happened before the fence
+            cycle.look_around(memory)?;
+            (behind_fence, urgent) = (true, true);
+        }
         wait = match found {
+            _ if urgent => Duration::ZERO,
             Found::More => Duration::ZERO,
             Found::Something => SHORTEST_WAIT,
             Found::Nothing if asked => GLANCE,
@@ -191,7 +210,7 @@ impl<'a> Cycle<'a> {
         let Some(now) = now else {
             return Ok(Some(End::Gone));
         };
-        if !now.enabled || now.state == State::Errored {
+        if !now.enabled || now.state.is_at_rest() {
             return Ok(Some(End::Gone));
         }
         let known = &self.session.subscription;

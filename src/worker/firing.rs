@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::xact;
 use crate::relation::{self, State};
+use crate::subscription;
 use crate::table::Table;
 use crate::task;
 
@@ -20,6 +21,10 @@ pub fn silence(session: &mut Session, target: &[Table]) -> Result<Vec<(u32, Fail
         return Ok(Vec::new());
     }
     let id = session.subscription.id;
+    if xact::run(|| Ok(subscription::is_closing(id)))? {
+        // what is off is being put back for good, and nothing is replayed any more
+        return Ok(Vec::new());
+    }
     let relations = xact::run(|| Ok(relation::of(id)))?;
     let tables = counterparts(target, &relations);
     let firing = if ordinary {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::pg::worker::{self, Kind};
 use crate::pg::{latch, liveness, server, xact};
-use crate::subscription::{self, State};
+use crate::subscription;
 
 /// Run by the launcher, which is connected to no database. Waits for a free worker slot where there is none.
 pub fn start_scouts() {
@@ -28,7 +28,7 @@ pub fn start_apply_workers() -> Result<(), Failure> {
         Ok(subscription::all())
     })?
     .into_iter()
-    .filter(|s| s.enabled && s.state != State::Errored)
+    .filter(|s| s.enabled && !s.state.is_at_rest())
     .collect();
     for subscription in wanted {
         worker::start(Kind::Apply, database, subscription.id, &subscription.name)?;

@@ -5,6 +5,7 @@ use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::{report, server, settings};
+use crate::rebuild;
 use crate::subscription::Subscription;
 use crate::task::{self, Kind, Task};
 
@@ -22,7 +23,7 @@ pub fn finish(subscription: &Subscription, build: bool) -> Result<usize, Failure
     let mut missing = 0;
     for task in &open {
         let reason = match &mut target {
-            Some(target) => match run(subscription, task, target) {
+            Some(target) => match rebuild::run(&subscription.uuid, task, target) {
                 Ok(()) => continue,
                 Err(failure) if failure.disconnected => return Err(failure),
                 Err(failure) => failure.line(),
@@ -56,28 +57,6 @@ fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
     ))?;
     applied::prepare(&mut target)?;
     Ok(target)
-}
-
-fn run(subscription: &Subscription, task: &Task, target: &mut Connection) -> Result<(), Failure> {
-    let new = applied::begin(target, &subscription.uuid, std::slice::from_ref(task))?;
-    if new.is_empty() {
-        target.rollback();
-        return Ok(());
-    }
-    let built = target
-        .batch(&task.statements.join("; "))
-        .and_then(|()| applied::commit(target, &subscription.uuid, &[]));
-    match built {
-        Err(failure) if task.is_there(&failure) => {
-            target.rollback();
-            Ok(())
-        }
-        Err(failure) => {
-            target.rollback();
-            Err(failure)
-        }
-        Ok(()) => Ok(()),
-    }
 }
 
 fn tell(subscription: &Subscription, task: &Task, reason: &str) {

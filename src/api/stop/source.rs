@@ -47,6 +47,8 @@ pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
     for (oid, table, triggers) in tables {
         remove_patiently(&mut source, oid, &table, &triggers).map_err(way_out)?;
     }
+    // rights that are revoked go back to whom they belong
+    capture::fence::lower(&mut source, &names).map_err(way_out)?;
     capture::drop_schema(&mut source, &names).map_err(way_out)?;
     Ok(count)
 }

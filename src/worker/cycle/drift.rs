@@ -1,7 +1,7 @@
 //! Drift: the two sides of a table no longer match. That table stops, its deltas wait, and it goes on by itself once they do.
 
 use super::Cycle;
-use crate::capture::{self, KeyChange};
+use crate::capture::{self, KeyChange, fence};
 use crate::catalog;
 use crate::ddl;
 use crate::drift::{self, Difference};
@@ -192,10 +192,13 @@ impl Cycle<'_> {
             let relation = relation.expect("only these were asked for");
             let message = match change {
                 KeyChange::Renamed(columns) => {
-                    let sql =
-                        capture::renaming(&mut session.source, &session.names, oid, &columns)?;
-                    if let Err(failure) = session.source.batch(&format!("begin; {sql} commit")) {
-                        session.source.rollback();
+                    let source = &mut session.source;
+                    let renamed = source
+                        .batch(&format!("begin; {}", fence::alone(&session.names)))
+                        .and_then(|()| capture::renaming(source, &session.names, oid, &columns))
+                        .and_then(|sql| source.batch(&format!("{sql} commit")));
+                    if let Err(failure) = renamed {
+                        source.rollback();
                         return Err(failure.into());
                     }
                     "its key's columns have other names on the source: capture follows"

@@ -17,6 +17,7 @@ impl Cycle<'_> {
     /// Sequences, and whether capture is still what it should be. Before replay: what is found here goes into its deltas.
     pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
         let as_of = meter::now();
+        self.look_at_fence()?;
         self.silence()?;
         self.follow_sequences()?;
         self.look_at_tables()?;

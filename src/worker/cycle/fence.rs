@@ -1,0 +1,124 @@
+//! The fence, as the apply worker sees it: what is known here agrees with the source, and what a dead call has left is taken
+//! back.
+
+use std::time::Duration;
+
+use super::Cycle;
+use crate::capture::{Names, fence};
+use crate::event::{self, Severity};
+use crate::failure::Failure;
+use crate::libpq::Connection;
+use crate::pg::worker::{self, SWITCHOVER_CLASS};
+use crate::pg::xact;
+use crate::replay::Trouble;
+use crate::subscription::{self, Fence};
+
+/// What is wrong between here and the source.
+enum Finding {
+    /// whoever was raising the fence is gone
+    Abandoned,
+    /// the source is fenced and nobody here has asked for it
+    Unknown,
+    /// it was fenced and is not any more
+    Gone,
+}
+
+impl Cycle<'_> {
+    /// What the fence is while somebody raises it or closes the subscription behind it; `None` when all is over.
+    pub(super) fn passing_fence(&self) -> Result<Option<Option<Fence>>, Failure> {
+        let id = self.id();
+        let (fence, finished) =
+            xact::run(|| Ok((subscription::fence_of(id), subscription::is_finished(id))))?;
+        Ok((!finished).then(|| fence.filter(|fence| fence.is_passing())))
+    }
+
+    pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {
+        let id = self.id();
+        let session = &mut *self.session;
+        let standing = fence::standing(&mut session.source, &session.names)?;
+        let known = xact::run(|| Ok(subscription::fence_of(id)))?;
+        let finding = match known {
+            Some(Fence::Raising | Fence::Closing) => Finding::Abandoned,
+            None if standing.is_felt() => Finding::Unknown,
+            Some(Fence::Standing) if !standing.is_whole() => Finding::Gone,
+            None | Some(Fence::Standing) => return Ok(()),
+        };
+        // a call that is at work knows what it does; none begins while we look
+        if !worker::claim_at_once(SWITCHOVER_CLASS, id) {
+            return Ok(());
+        }
+        let mended = self.mend_fence(known, &finding);
+        worker::release(SWITCHOVER_CLASS, id);
+        mended
+    }
+
+    fn mend_fence(&mut self, known: Option<Fence>, finding: &Finding) -> Result<(), Trouble> {
+        let id = self.id();
+        let session = &mut *self.session;
+        if xact::run(|| Ok(subscription::fence_of(id)))? != known {
+            return Ok(());
+        }
+        let name = session.subscription.name.clone();
+        let (now, severity, message) = match finding {
+            Finding::Abandoned => {
+                self.alone(fence::lower)?;
+                (
+                    None,
+                    Severity::Warning,
+                    "unfenced: the call that had fenced the source was interrupted; the source takes writes again, nothing is lost"
+                        .to_owned(),
+                )
+            }
+            Finding::Unknown => (
+                Some(Fence::Standing),
+                Severity::Warning,
+                format!(
+                    "the source is found fenced: it refuses writes; to let them: SELECT repl_unfence('{name}')"
+                ),
+            ),
+            Finding::Gone => {
+                let standing = fence::standing(&mut session.source, &session.names)?;
+                if standing.is_whole() {
+                    return Ok(());
+                }
+                let open = standing.functions - standing.fenced;
+                if standing.fenced > 0 {
+                    self.alone(fence::raise)?;
+                    (
+                        known,
+                        Severity::Warning,
+                        format!(
+                            "{open} capture functions of the source, made anew, took writes; they are fenced again"
+                        ),
+                    )
+                } else {
+                    (
+                        None,
+                        Severity::Error,
+                        "the fence has gone from the source, by other hands: it takes writes, which are replayed"
+                            .to_owned(),
+                    )
+                }
+            }
+        };
+        xact::run(|| {
+            subscription::set_fence(id, now);
+            event::record(severity, &name, "fence", &message, None);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
+    fn alone(
+        &mut self,
+        change: fn(&mut Connection, &Names) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        const PATIENCE: Duration = Duration::from_secs(15);
+        let session = &mut *self.session;
+        let uuid = &session.subscription.uuid;
+        fence::lock(&mut session.source, uuid, PATIENCE)?;
+        change(&mut session.source, &session.names)?;
+        fence::unlock(&mut session.source, uuid)
+    }
+}

@@ -1,0 +1,353 @@
+//! Rows counted on both sides. Before the fence every table, at a moment of both sides, without the rows whose deltas are still
+//! to be replayed; behind it only what may have become another number since, which
+//! the counters of replay tell: without an insert, delete or truncation replayed, a number that was equal still is. There is a
+//! time for that, a fortieth of max_downtime; tables that were equal before and would take longer are left at that, and named.
+
+use std::time::{Duration, Instant};
+
+use super::Errand;
+use crate::catalog;
+use crate::failure::Failure;
+use crate::pg::{spi, xact};
+use crate::quote::{ident, literal};
+use crate::relation;
+use crate::table::Table;
+
+const SHARE: u32 = 40;
+/// A snapshot on the source is held no longer, but for one large table.
+const SNAPSHOT: Duration = Duration::from_secs(5);
+/// Tables that have deltas for so long, whenever one looks, are counted behind the fence.
+const PATIENCE: Duration = Duration::from_secs(10);
+const SHOWN: usize = 5;
+/// Keys of changed rows that are taken from one side to the other.
+const MOST_KEYS: i64 = 20_000;
+
+struct Counted {
+    source: Table,
+    target: Table,
+    /// what replay had counted before its rows were; `None`: the numbers were not equal, for it changed all the time
+    equal_at: Option<String>,
+    took: Duration,
+    place: Place,
+}
+
+/// Where a table was counted last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    Behind,
+    /// before, and it has changed since
+    Left,
+}
+
+/// Terms that take off each side's number what is still to be replayed.
+#[derive(Default)]
+struct Except {
+    source: String,
+    target: String,
+}
+
+pub(super) struct Tally {
+    tables: Vec<Counted>,
+    rows: i64,
+    /// on counting behind the fence
+    spent: Duration,
+}
+
+impl Tally {
+    pub(super) fn told_before(&self) -> String {
+        let moving = self.tables.iter().filter(|t| t.equal_at.is_none()).count();
+        let equal = self.tables.len() - moving;
+        let more = match moving {
+            0 => String::new(),
+            n => format!("; {n} changed too fast and are counted behind the fence"),
+        };
+        format!(
+            "{equal} tables have as many rows on both sides, {} in all{more}",
+            self.rows
+        )
+    }
+
+    pub(super) fn told_behind(&self, fenced: Instant) -> String {
+        let at = |place| self.tables.iter().filter(move |t| t.place == place);
+        let left: Vec<String> = at(Place::Left).map(|t| t.source.shown()).collect();
+        let more = match left.len() {
+            0 => String::new(),
+            n => format!(
+                "; {n} changed since they were counted equal before the fence, and there was no time to count them again ({}{}): a \
+                 longer max_downtime gives more",
+                left[..n.min(SHOWN)].join(", "),
+                if n > SHOWN { ", ..." } else { "" }
+            ),
+        };
+        format!(
+            "as many rows on both sides: {} tables counted behind the fence, {} before it and without an insert or delete since{more}; \
+             {} ms behind the fence",
+            at(Place::Behind).count(),
+            at(Place::Before).count(),
+            fenced.elapsed().as_millis()
+        )
+    }
+
+    /// How long counting behind the fence takes at most, if no table changes too fast.
+    pub(super) fn expected(&self, max_downtime: Duration) -> Duration {
+        let all: Duration = self.tables.iter().map(|t| t.took).sum();
+        let moving: Duration = self
+            .tables
+            .iter()
+            .filter(|t| t.equal_at.is_none())
+            .map(|t| t.took)
+            .sum();
+        all.min(max_downtime / SHARE).max(moving)
+    }
+}
+
+impl Errand {
+    /// The source's tables with their counterparts on the target.
+    pub(super) fn counterparts(&mut self) -> Result<Vec<(Table, Table)>, Failure> {
+        if self.tables.is_empty() {
+            let (source, target) = self.sides()?;
+            let (mut ours, theirs) = (catalog::tables(source)?, catalog::tables(target)?);
+            catalog::forget_keys(&mut ours, &relation::keyless(&self.relations));
+            let taken: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
+            self.tables = ours
+                .into_iter()
+                .filter(|t| taken.contains(&t.oid))
+                .filter_map(|t| {
+                    let other = theirs
+                        .iter()
+                        .find(|o| o.schema == t.schema && o.name == t.name)?;
+                    Some((t, other.clone()))
+                })
+                .collect();
+        }
+        Ok(self.tables.clone())
+    }
+
+    /// Each table at a moment of both sides: the numbers are equal, or something is wrong. Tables with many deltas at each of
+    /// several moments are left for later.
+    pub(super) fn count_before(&mut self) -> Result<Tally, Failure> {
+        let mut eye = self.eye()?;
+        let mut tally = Tally {
+            tables: Vec::new(),
+            rows: 0,
+            spent: Duration::ZERO,
+        };
+        let mut waiting = self.counterparts()?;
+        let mut fruitless = Instant::now();
+        while !waiting.is_empty() && fruitless.elapsed() < PATIENCE {
+            // before the moment: what is replayed after it will have changed these
+            let moves = self.all_moves()?;
+            let filled = self.meet(&mut eye)?;
+            let began = Instant::now();
+            let mut later = Vec::new();
+            for (source, target) in waiting {
+                let Some(at) = moves.iter().find(|(oid, _)| *oid == source.oid) else {
+                    continue;
+                };
+                if began.elapsed() >= SNAPSHOT {
+                    later.push((source, target));
+                    continue;
+                }
+                self.check_caller()?;
+                let mut counted = Counted {
+                    source,
+                    target,
+                    equal_at: Some(at.1.clone()),
+                    took: Duration::ZERO,
+                    place: Place::Before,
+                };
+                let segments: Vec<String> = filled
+                    .iter()
+                    .filter(|(table, _)| *table == counted.source.oid)
+                    .map(|(table, number)| self.names.segment(*table, *number))
+                    .collect();
+                let Some(except) = self.except(&counted, &segments)? else {
+                    later.push((counted.source, counted.target));
+                    continue;
+                };
+                let (ours, theirs) = self.count(&mut counted, &except)?;
+                if ours != theirs {
+                    return Err(self.differs(&counted, ours, theirs));
+                }
+                tally.rows += ours;
+                tally.tables.push(counted);
+                fruitless = Instant::now();
+            }
+            self.part()?;
+            waiting = later;
+        }
+        let moving = waiting.into_iter().map(|(source, target)| Counted {
+            source,
+            target,
+            equal_at: None,
+            took: Duration::ZERO,
+            place: Place::Before,
+        });
+        tally.tables.extend(moving);
+        Ok(tally)
+    }
+
+    /// Behind the fence, drained. Called again it counts what has changed since.
+    pub(super) fn settle_counts(&mut self, tally: &mut Tally) -> Result<(), Failure> {
+        let (_, max_downtime) = self.deadline.expect("behind the fence there is one");
+        let budget = max_downtime / SHARE;
+        let now = self.all_moves()?;
+        let moves = |oid: u32| {
+            let found = now.iter().find(|(table, _)| *table == oid);
+            found.map(|(_, moves)| moves.clone())
+        };
+        let mut changed: Vec<usize> = (0..tally.tables.len())
+            .filter(|at| {
+                let counted = &tally.tables[*at];
+                counted.equal_at != moves(counted.source.oid)
+            })
+            .collect();
+        // those without an equal number yet must be counted; then the quick ones
+        changed.sort_by_key(|at| {
+            let counted = &tally.tables[*at];
+            (counted.equal_at.is_some(), counted.took)
+        });
+        for at in changed {
+            let counted = &mut tally.tables[at];
+            if counted.equal_at.is_some() && tally.spent + counted.took > budget {
+                counted.place = Place::Left;
+                continue;
+            }
+            let (ours, theirs) = self.count(counted, &Except::default())?;
+            tally.spent += counted.took;
+            if ours != theirs {
+                return Err(self.differs(counted, ours, theirs));
+            }
+            counted.equal_at = moves(counted.source.oid);
+            counted.place = Place::Behind;
+        }
+        Ok(())
+    }
+
+    /// Both sides at the same time.
+    fn count(&mut self, counted: &mut Counted, except: &Except) -> Result<(i64, i64), Failure> {
+        self.limit_statements()?;
+        let began = Instant::now();
+        let sql =
+            |from: &str, except: &str| format!("select (select count(*) from {from}){except} as n");
+        let ours = sql(&counted.source.only(), &except.source);
+        let theirs = sql(&counted.target.only(), &except.target);
+        let (source, target) = self.sides()?;
+        source.start(&ours)?;
+        let started = target.start(&theirs);
+        let ours = source.finish();
+        started?;
+        let theirs = target.finish();
+        let (ours, theirs) = (ours?[0].int("n"), theirs?[0].int("n"));
+        counted.took = began.elapsed();
+        Ok((ours, theirs))
+    }
+
+    /// What `segments` say of the rows that one side has at the moment and the other perhaps not; `None` for too many.
+    fn except(
+        &mut self,
+        counted: &Counted,
+        segments: &[String],
+    ) -> Result<Option<Except>, Failure> {
+        let Counted { source, target, .. } = counted;
+        if segments.is_empty() {
+            return Ok(Some(Except::default()));
+        }
+        let all = |columns: &str| {
+            let parts: Vec<String> = segments
+                .iter()
+                .map(|segment| format!("select {columns} from {segment}"))
+                .collect();
+            parts.join(" union all ")
+        };
+        if source.key.is_empty() {
+            return Ok(Some(Except {
+                source: format!(
+                    " - (select coalesce(sum(sign), 0) from ({}) s)",
+                    all("sign")
+                ),
+                target: String::new(),
+            }));
+        }
+        let places = || 1..=source.key.len();
+        let columns: Vec<String> = places().map(|i| format!("k{i}")).collect();
+        let keys = format!(
+            "select distinct {0} from ({1}) s",
+            columns.join(", "),
+            all(&columns.join(", "))
+        );
+        let (connection, _) = self.sides()?;
+        let found = connection.query(
+            &format!(
+                "select json_agg(k)::text as keys, count(*) as n from ({keys} limit {}) k",
+                MOST_KEYS + 1
+            ),
+            &[],
+        )?;
+        if found[0].int("n") > MOST_KEYS {
+            return Ok(None);
+        }
+        let types: Vec<String> = places()
+            .zip(&source.key)
+            .map(|(i, key)| {
+                let column = target
+                    .column(&key.name)
+                    .or_else(|| source.column(&key.name));
+                let column = column.expect("a key consists of columns of its table");
+                format!("k{i} {}", column.type_name)
+            })
+            .collect();
+        let join: Vec<String> = places()
+            .zip(&source.key)
+            .map(|(i, key)| format!("t.{} {} k.k{i}", ident(&key.name), key.equality))
+            .collect();
+        let there = |keys: &str, table: &Table| {
+            format!(
+                " - (select count(*) from {keys} join {} t on {})",
+                table.only(),
+                join.join(" and ")
+            )
+        };
+        Ok(Some(Except {
+            source: there(&format!("({keys}) k"), source),
+            target: there(
+                &format!(
+                    "json_to_recordset({}::json) as k({})",
+                    literal(found[0].opt("keys").unwrap_or("[]")),
+                    types.join(", ")
+                ),
+                target,
+            ),
+        }))
+    }
+
+    /// Per table, another text whenever replay has changed how many rows it has.
+    fn all_moves(&self) -> Result<Vec<(u32, String)>, Failure> {
+        let id = self.subscription.id;
+        xact::run(|| {
+            let rows = spi::read(
+                "select source_oid::int8 as oid, pg_catalog.format('%s %s %s %s', inserted, deleted, truncated, restarts) as moves \
+                 from decamp.relation where subscription_id = $1::int4",
+                &[Some(&id.to_string())],
+            );
+            Ok(rows
+                .iter()
+                .map(|row| (row.oid("oid"), row.string("moves")))
+                .collect())
+        })
+    }
+
+    fn differs(&self, counted: &Counted, ours: i64, theirs: i64) -> Failure {
+        let table = counted.source.shown();
+        Failure::new(
+            "55000",
+            format!("table {table} has {ours} rows on the source and {theirs} on the target"),
+        )
+        .hint(format!(
+            "Did somebody else write to the target? SELECT repl_resync('{}', {}); copies the table anew.",
+            self.subscription.name,
+            literal(&table).trim()
+        ))
+    }
+}

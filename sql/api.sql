@@ -20,7 +20,6 @@ grant execute on function repl_report(text) to pg_monitor;
 alter function repl_report(text) set timezone = 'UTC';
 alter function repl_report(text) set intervalstyle = 'postgres';
 revoke all on function decamp.note_phase() from public;
-revoke all on function decamp.copy_report(text) from public;
 revoke all on function repl_verify(text, text[], text, boolean) from public;
 revoke all on function repl_fence(text, interval, boolean, text, text[]) from public;
 revoke all on function repl_unfence(text, boolean) from public;

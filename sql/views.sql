@@ -35,7 +35,7 @@ with running as (
     group by c.subscription_id
 ), build as (
     select t.subscription_id,
-           pg_catalog.string_agg(t.name || coalesce(pg_catalog.format(' (%s%%)', round(100 * t.part::numeric)), ''), ', '
+           pg_catalog.string_agg(t.name || coalesce(' (' || round(100 * t.part::numeric) || '%)', ''), ', '
                                  order by t.id) as names
     from decamp.task t
     where t.state = 'running' and t.kind in ('index', 'constraint', 'foreign key', 'validation')
@@ -210,7 +210,7 @@ select j.name,
                                  ' at ' || pg_catalog.pg_size_pretty(nullif(round(j.copy_rate), 0)::int8) || '/s',
                                  ', about ' || date_trunc('second', j.eta) || ' left',
                                  '; building ' || j.building)
-               || coalesce(pg_catalog.format(' A piece is tried again, nothing is lost: %s.', j.waiting), '')
+               || coalesce(' A piece is tried again, nothing is lost: ' || j.waiting || '.', '')
            when j.state = 'catchup' then
                pg_catalog.format('Replaying what changed during the copy: %s deltas to go, %s of %s tables ready.',
                                  coalesce(j.backlog, 0), j.ready, j.tables_total)
@@ -299,7 +299,7 @@ left join (
            count(*) filter (where t.phase = 1) as chunks,
            count(*) filter (where t.phase = 1 and t.state = 'done') as chunks_done,
            count(*) filter (where t.phase in (3, 4, 6) and t.state <> 'done') as indexes_missing,
-           pg_catalog.string_agg(t.name || coalesce(pg_catalog.format(' (%s%%)', round(100 * t.part::numeric)), ''), ', '
+           pg_catalog.string_agg(t.name || coalesce(' (' || round(100 * t.part::numeric) || '%)', ''), ', '
                                  order by t.id) filter (where t.state = 'running' and t.phase > 2) as building
     from decamp.task t
     group by t.subscription_id, t.source_oid
@@ -386,20 +386,6 @@ comment on column repl_copy_report.total_time is 'from the first chunk until not
 comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
 comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
 
-create function decamp.copy_report(subscription text) returns json
-    language sql stable
-as $$
-    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-               'table', c."table", 'bytes', c.bytes, 'rows', c.rows, 'chunks', c.chunks,
-               'copy_seconds', extract(epoch from c.copy_time), 'indexes', c.indexes,
-               'index_seconds', extract(epoch from c.index_time), 'total_seconds', extract(epoch from c.total_time),
-               'complete', c.complete)), '[]')
-    from @extschema@.repl_copy_report c
-    where c.subscription = $1
-$$;
-
-comment on function decamp.copy_report(text) is 'the lines of repl_copy_report, in their order; times in seconds';
-
 create view repl_skipped as
 select k.subscription, k.schema, k.name as "table", k.key, k.role, k.at, k.ended_at, k.ended_by
 from decamp.skipped k;
@@ -466,3 +452,22 @@ comment on column repl_verifications.duration is 'how long it took';
 comment on column repl_verifications.note is 'why it is not known, and what to do about it';
 
 grant select on repl_status, repl_tables, repl_copy_report, repl_events, repl_verifications to pg_monitor;
+
+-- repl_report reads these: it knows where the state is, not which schema the extension was made in
+create view decamp.shown_status as table repl_status;
+create view decamp.shown_tables as table repl_tables;
+create view decamp.shown_verifications as table repl_verifications;
+create view decamp.shown_copy as
+select c.subscription,
+       pg_catalog.json_agg(pg_catalog.json_build_object(
+           'table', c."table", 'bytes', c.bytes, 'rows', c.rows, 'chunks', c.chunks,
+           'copy_seconds', extract(epoch from c.copy_time), 'indexes', c.indexes,
+           'index_seconds', extract(epoch from c.index_time), 'total_seconds', extract(epoch from c.total_time),
+           'complete', c.complete)) as lines
+from repl_copy_report c
+group by c.subscription;
+
+comment on view decamp.shown_status is 'repl_status';
+comment on view decamp.shown_tables is 'repl_tables';
+comment on view decamp.shown_verifications is 'repl_verifications';
+comment on view decamp.shown_copy is 'the lines of repl_copy_report, in their order; times in seconds';

@@ -56,7 +56,8 @@ fn thin(name: &str) {
 pub fn keep(id: i32) {
     spi::update(
         "insert into decamp.finished (subscription, started_at, source, target, copied) \
-         select s.name, s.created_at, s.source_shown, s.target_shown, decamp.copy_report(s.name) \
+         select s.name, s.created_at, s.source_shown, s.target_shown, \
+                coalesce((select c.lines from decamp.shown_copy c where c.subscription = s.name), '[]') \
          from decamp.subscription s where s.id = $1::int4",
         &[Some(&id.to_string())],
     );

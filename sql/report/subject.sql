@@ -9,7 +9,8 @@ select f.source, f.target, extract(epoch from f.started_at)::float8 as started_a
        (select e.extversion from pg_catalog.pg_extension e where e.extname = 'pg_decamp') as version
 from (
     select s.source_shown as source, s.target_shown as target, s.created_at as started_at,
-           null::timestamptz as stopped_at, decamp.copy_report(s.name)::text as copied
+           null::timestamptz as stopped_at, coalesce((select c.lines from decamp.shown_copy c where c.subscription = s.name), '[]')::text
+               as copied
     from decamp.subscription s
     where s.name = $1
     union all

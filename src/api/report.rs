@@ -7,7 +7,7 @@ use super::argument;
 use crate::report;
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
-#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[search_path(pg_catalog, pg_temp)]
 fn repl_report(name: Option<&str>) -> Result<String, ErrorReport> {
     Ok(report::html(argument::required(name, "name")?)?)
 }

@@ -98,7 +98,7 @@ pub fn read(name: &str) -> Result<Facts, Failure> {
         states: states(name, since),
         samples: samples(name, since),
         copied: serde_json::from_str::<Vec<serde_json::Value>>(subject.text("copied"))
-            .expect("decamp.copy_report makes an array")
+            .expect("decamp.shown_copy makes an array")
             .iter()
             .map(copied)
             .collect(),
@@ -142,7 +142,7 @@ fn number(row: &Row, column: &str) -> f64 {
 fn status(name: &str) -> Option<Status> {
     let rows = spi::read(
         "select state, summary, error, hint, tables, tables_ready, bytes_total, bytes_copied, backlog, \
-                extract(epoch from lag)::float8 as lag from repl_status where name = $1",
+                extract(epoch from lag)::float8 as lag from decamp.shown_status where name = $1",
         &[Some(name)],
     );
     let row = rows.first()?;
@@ -208,7 +208,7 @@ fn copied(line: &serde_json::Value) -> Copied {
 fn stopped_tables(name: &str) -> Vec<StoppedTable> {
     spi::read(
         "select pg_catalog.format('%I.%I', t.schema, t.\"table\") as \"table\", t.error, t.hint \
-         from repl_tables t where t.subscription = $1 and t.error is not null order by 1 limit 100",
+         from decamp.shown_tables t where t.subscription = $1 and t.error is not null order by 1 limit 100",
         &[Some(name)],
     )
     .iter()

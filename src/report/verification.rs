@@ -26,7 +26,7 @@ pub fn read(name: &str, started_at: f64) -> Option<Verification> {
         return None;
     }
     let mut lines: Vec<Value> = spi::read(
-        "select pg_catalog.row_to_json(v)::text as line from repl_verifications v where v.subscription = $1",
+        "select pg_catalog.row_to_json(v)::text as line from decamp.shown_verifications v where v.subscription = $1",
         &[Some(name)],
     )
     .iter()
@@ -51,7 +51,7 @@ pub fn read(name: &str, started_at: f64) -> Option<Verification> {
 fn columns() -> Vec<String> {
     spi::read(
         "select a.attname::text as name from pg_catalog.pg_attribute a \
-         where a.attrelid = pg_catalog.to_regclass('repl_verifications') and a.attnum > 0 and not a.attisdropped \
+         where a.attrelid = pg_catalog.to_regclass('decamp.shown_verifications') and a.attnum > 0 and not a.attisdropped \
          order by a.attnum",
         &[],
     )

@@ -191,14 +191,11 @@ pub fn run(
         mark.note(source, target, uuid, &marked)?;
     }
     target.batch("commit")?;
-    outcome.left.clone_from(&more.oids);
-    if !outcome.complete {
-        source.batch("commit")?;
-        outcome.next = Some((meter::now(), more));
-    } else if began.elapsed() < SOON {
+    outcome.left = more.oids;
+    if outcome.complete && began.elapsed() < SOON {
         source.batch("commit")?;
     } else {
-        // a line so long that asking once more would be felt
+        // what comes next is asked for anew: the longer ago that was, the more tables have got deltas since
         let as_of = meter::now();
         source.send_list(&format!("commit; {}", segments.poll_statements(&oids)))?;
         let next = segments.polled(&source.rows_next()?, &oids);

@@ -8,10 +8,20 @@ revoke all on function repl_resume(text) from public;
 revoke all on function repl_stop(text, boolean, boolean) from public;
 revoke all on function repl_resync(text, text) from public;
 revoke all on function repl_remove_table(text, text) from public;
+revoke all on function repl_ddl(text, text, interval) from public;
 revoke all on function repl_skip(text, text, jsonb) from public;
 revoke all on function repl_unskip(text, text, jsonb) from public;
 revoke all on function repl_add_table(text, text) from public;
 revoke all on function repl_alter(text, text, text, int) from public;
+revoke all on function repl_forward_sequences(text, interval, interval) from public;
+revoke all on function repl_settle_sequences(text) from public;
+revoke all on function repl_report(text) from public;
+grant execute on function repl_report(text) to pg_monitor;
+alter function repl_report(text) set timezone = 'UTC';
+alter function repl_report(text) set intervalstyle = 'postgres';
+revoke all on function decamp.note_phase() from public;
+revoke all on function decamp.copy_report(text) from public;
+revoke all on function repl_verify(text, text[], text, boolean) from public;
 revoke all on function repl_fence(text, interval, boolean, text, text[]) from public;
 revoke all on function repl_unfence(text, boolean) from public;
 revoke all on function repl_switchover(text, interval, text, boolean, boolean) from public;
@@ -53,6 +63,14 @@ comment on function repl_remove_table(text, text) is
     'Takes one table out while the others go on: its capture is removed from the source; the target''s table and rows stay, and'
     ' what was taken off it for the copy is built, or its SQL is in repl_events. Also leaves out a table that came later, so that'
     ' repl_status tells of it no more. Errors: 42P01 when the subscription has no such table, 55000 for its last one.';
+comment on function repl_ddl(text, text, interval) is
+    'Runs one statement that changes tables (ALTER TABLE, CREATE INDEX, CREATE TABLE, ...) on the target and on the source, at one'
+    ' point: both or neither; capture follows. Names without a schema are looked for where the source''s sessions look for them.'
+    ' timeout: how long locks may be in the way; the application''s writes queue behind us for a second at a time at most, and for'
+    ' as long as the statement itself takes. A table that gets another key, or has none and gets other columns, is copied anew.'
+    ' Errors: what either server says to the statement, 0A000 for one that changes rows, 25001 for one that cannot be run in a'
+    ' transaction, 55P03 when locks were in the way until the timeout, 55000 for a table that is not replayed yet; nothing has been'
+    ' changed on either side then. Superusers only.';
 comment on function repl_skip(text, text, jsonb) is
     'Leaves one row out, from now on: what happens to it on the source is not replayed, and the target''s row stays as it is'
     ' (a TRUNCATE empties the table all the same). The table goes on if it had stopped. key: the key''s columns and their'
@@ -64,6 +82,27 @@ comment on function repl_unskip(text, text, jsonb) is
 comment on function repl_alter(text, text, text, int) is
     'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
     ' Superusers only.';
+comment on function repl_forward_sequences(text, interval, interval) is
+    'For going over without stopping the writers: looks at every sequence of the source twice, sample apart, and sets the'
+    ' target''s to where it will be after skip, at least 1000 values on (half of what is left, near its end), past the values'
+    ' its column has, never backwards. Every writer must have left the source within skip. Takes no value from a sequence.'
+    ' Returns sequence, source_value, rate (change of the value per second), target_before, target_after, problem, sqlstate'
+    ' (01000: only to be known), hint. Errors: 55000 before the subscription has begun to copy.';
+comment on function repl_settle_sequences(text) is
+    'To be called when nobody writes on the source any more: sets every sequence of the target to where the source''s is, past'
+    ' the values its column has, never backwards; one that cycles exactly. Returns sequence, source_value, target_before,'
+    ' target_after, problem, sqlstate (01000: only to be known), hint. Errors: 55000 before the subscription has begun to copy.';
+comment on function repl_report(text) is
+    'One self-contained HTML page about a subscription, also one that repl_stop has ended: states over time, lag, backlog, what the'
+    ' copy took, verification, events. Times are UTC. psql -XAtc "SELECT repl_report(''heroku'')" > report.html. Errors: 42704.';
+comment on function repl_verify(text, text[], text, boolean) is
+    'Compares both sides while both are written to; one row per table. tables: patterns, null: all of the subscription; mode:'
+    ' checksum (all content), count (which rows there are), schema (definitions, also of sequences, views, functions and'
+    ' extensions); repair: true puts the keys of rows that differ back in the queue, waits and compares again. equal is null'
+    ' where it is not known, with the reason in note; a difference that is told is one. The result is kept in'
+    ' repl_verifications. Reads from the source at pg_decamp.copy_rate_limit at most. Called again within an hour after it was'
+    ' interrupted, it goes on with the tables that are left. Errors: 42704 unknown subscription, 42P01 unknown table, 22023'
+    ' unknown mode, 55000 without tables.';
 comment on function repl_fence(text, interval, boolean, text, text[]) is
     'Makes the source refuse writes to every captured table, by any role, TRUNCATE included, with SQLSTATE 25006; reading goes on,'
     ' no table is locked. Then waits for the transactions that had begun to write; how long that took is returned. timeout: for'

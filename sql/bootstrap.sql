@@ -338,6 +338,116 @@ create table decamp.event (
 
 comment on table decamp.event is 'append-only history; outlives its subscription';
 
+create table decamp.phase (
+    id                bigint generated always as identity,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    subscription      text not null,
+    state             text not null,
+    constraint phase_pkey primary key (id)
+);
+
+create index phase_subscription_idx on decamp.phase (subscription, id);
+
+comment on table decamp.phase is 'what state each subscription was in since when; append-only, outlives its subscription';
+comment on column decamp.phase.state is 'of decamp.subscription, or paused, or stopped (by repl_stop)';
+
+create function decamp.note_phase() returns trigger
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into decamp.phase (subscription, state)
+    select coalesce(new.name, old.name),
+           case when new.name is null then 'stopped'
+                when new.enabled or new.state = 'errored' then new.state
+                else 'paused' end;
+    return null;
+end
+$$;
+
+comment on function decamp.note_phase() is 'trigger of decamp.subscription: writes decamp.phase';
+
+create trigger came_or_went after insert or delete on decamp.subscription
+    for each row execute function decamp.note_phase();
+create trigger moved after update of state, enabled on decamp.subscription
+    for each row when (new.state <> old.state or new.enabled <> old.enabled) execute function decamp.note_phase();
+alter table decamp.subscription enable always trigger came_or_went;
+alter table decamp.subscription enable always trigger moved;
+
+create table decamp.sample (
+    subscription      text not null,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    lag               double precision,
+    backlog           bigint,
+    apply_rate        double precision,
+    bytes_copied      bigint,
+    silence           double precision,
+    constraint sample_pkey primary key (subscription, at)
+);
+
+comment on table decamp.sample is
+    'what the apply worker has measured, every five seconds; of what is older than an hour one sample a minute is kept, after'
+    ' a day one in ten minutes, after two weeks one an hour, for a year: that with the largest lag; outlives its subscription';
+comment on column decamp.sample.lag is 'the largest since the sample before, seconds; null before streaming';
+comment on column decamp.sample.backlog is 'deltas on the source not yet replayed, as last counted';
+comment on column decamp.sample.apply_rate is 'rows per second replayed, average of the last ten seconds';
+comment on column decamp.sample.bytes_copied is 'by the initial copy, in bytes of the source''s disk; null when it does not copy';
+comment on column decamp.sample.silence is
+    'seconds before this sample in which nothing was measured: no worker was running, or it did not get to it; null: none';
+
+create table decamp.finished (
+    subscription      text not null,
+    started_at        timestamptz not null,
+    stopped_at        timestamptz not null default pg_catalog.clock_timestamp(),
+    source            text not null,
+    target            text not null,
+    copied            json not null,
+    constraint finished_pkey primary key (subscription, stopped_at)
+);
+
+comment on table decamp.finished is 'what repl_report tells of subscriptions that repl_stop has ended';
+comment on column decamp.finished.source is 'connection string without its password; so is target';
+comment on column decamp.finished.copied is 'the lines of repl_copy_report';
+
+create table decamp.verification (
+    id                bigint generated always as identity,
+    subscription      text not null,
+    mode              text not null,
+    tables            text[],
+    repair            boolean not null,
+    started_at        timestamptz not null default pg_catalog.clock_timestamp(),
+    finished_at       timestamptz,
+    pid               int,
+    pid_since         timestamptz,
+    constraint verification_pkey primary key (id),
+    constraint verification_mode_check check (mode in ('count', 'checksum', 'schema'))
+);
+
+comment on table decamp.verification is 'one call of repl_verify, or several of which the first were interrupted';
+comment on column decamp.verification.tables is 'as given to it';
+comment on column decamp.verification.finished_at is 'null: it is running, or was interrupted';
+comment on column decamp.verification.pid is
+    'of the session that writes here; when that is gone without finished_at being set, the verification was interrupted';
+comment on column decamp.verification.pid_since is 'its backend start: tells a reused process id';
+
+create table decamp.verified (
+    verification      bigint not null,
+    "table"           text not null,
+    started_at        timestamptz,
+    finished_at       timestamptz,
+    source_rows       bigint,
+    target_rows       bigint,
+    equal             boolean,
+    differing         jsonb,
+    how               text,
+    note              text,
+    constraint verified_pkey primary key (verification, "table"),
+    constraint verified_verification_fkey
+        foreign key (verification) references decamp.verification (id) on delete cascade
+);
+
+comment on table decamp.verified is 'what a verification found of one table, or of one kind of objects';
+
 -- src/target.rs makes the same table on a target that is another server
 create table decamp.applied (
     subscription      uuid not null,

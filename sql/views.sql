@@ -1,4 +1,4 @@
--- What people look at: repl_status, repl_tables, repl_events. In the schema the extension is created in.
+-- What people look at: repl_status, repl_tables, repl_events, repl_verifications and others. In the schema the extension is created in.
 
 create view repl_status as
 with running as (
@@ -386,6 +386,20 @@ comment on column repl_copy_report.total_time is 'from the first chunk until not
 comment on column repl_copy_report.mb_per_second is 'megabytes of the source''s disk per second of copy_time';
 comment on column repl_copy_report.complete is 'nothing but foreign keys is left to do';
 
+create function decamp.copy_report(subscription text) returns json
+    language sql stable
+as $$
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+               'table', c."table", 'bytes', c.bytes, 'rows', c.rows, 'chunks', c.chunks,
+               'copy_seconds', extract(epoch from c.copy_time), 'indexes', c.indexes,
+               'index_seconds', extract(epoch from c.index_time), 'total_seconds', extract(epoch from c.total_time),
+               'complete', c.complete)), '[]')
+    from @extschema@.repl_copy_report c
+    where c.subscription = $1
+$$;
+
+comment on function decamp.copy_report(text) is 'the lines of repl_copy_report, in their order; times in seconds';
+
 create view repl_skipped as
 select k.subscription, k.schema, k.name as "table", k.key, k.role, k.at, k.ended_at, k.ended_by
 from decamp.skipped k;
@@ -413,4 +427,42 @@ comment on column repl_events.subject is 'a table, or what else it is about';
 comment on column repl_events.message is 'one line';
 comment on column repl_events.detail is 'SQLSTATE and hint of an error, the statement that was refused, and the like';
 
-grant select on repl_status, repl_tables, repl_copy_report, repl_events to pg_monitor;
+create view repl_verifications as
+select v.subscription,
+       v.id as verification,
+       v.mode,
+       t."table",
+       case when t.finished_at is not null then 'finished'
+            when v.finished_at is null and a.pid is not null then case when t.started_at is null then 'waiting' else 'running' end
+            else 'interrupted' end as state,
+       t.source_rows,
+       t.target_rows,
+       t.equal,
+       t.differing,
+       t.how,
+       t.started_at,
+       t.finished_at - t.started_at as duration,
+       t.note
+from decamp.verification v
+join decamp.verified t on t.verification = v.id
+left join pg_catalog.pg_stat_activity a on a.pid = v.pid and a.backend_start = v.pid_since
+order by v.id, t."table";
+
+comment on view repl_verifications is 'what repl_verify found, call by call, also of calls that were interrupted; kept after repl_stop';
+comment on column repl_verifications.subscription is 'as given to repl_start';
+comment on column repl_verifications.verification is 'number of the call; one that goes on after an interruption keeps its number';
+comment on column repl_verifications.mode is 'checksum, count or schema';
+comment on column repl_verifications."table" is 'with its schema; in mode schema also sequences, views, functions, extensions';
+comment on column repl_verifications.state is
+    'waiting: for its turn. running. finished. interrupted: nothing is known of it; the same call within an hour goes on with it';
+comment on column repl_verifications.source_rows is 'rows of the source, counted range by range while both sides may be written to';
+comment on column repl_verifications.target_rows is 'rows of the target, likewise';
+comment on column repl_verifications.equal is 'true: equal. false: different. null: not finished, or not known, see note';
+comment on column repl_verifications.differing is
+    'the first 20 differences: keys, with row: missing (not on the target), extra (only there) or different; or parts of definitions';
+comment on column repl_verifications.how is 'what was looked at';
+comment on column repl_verifications.started_at is 'this server''s clock';
+comment on column repl_verifications.duration is 'how long it took';
+comment on column repl_verifications.note is 'why it is not known, and what to do about it';
+
+grant select on repl_status, repl_tables, repl_copy_report, repl_events, repl_verifications to pg_monitor;

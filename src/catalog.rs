@@ -106,35 +106,6 @@ fn column(row: &Row) -> Column {
     }
 }
 
-/// A user sequence.
-#[derive(Clone, Debug)]
-pub struct Sequence {
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-    pub increment: i64,
-    /// the table of the column it belongs to
-    pub owner: Option<u32>,
-    pub readable: bool,
-}
-
-pub fn sequences(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> {
-    let rows = connection.query(include_str!("../sql/source/sequences.sql"), &[])?;
-    Ok(rows
-        .iter()
-        .map(|row| Sequence {
-            oid: row.oid("oid"),
-            schema: row.string("schema"),
-            name: row.string("name"),
-            increment: row.int("increment"),
-            owner: row
-                .opt_int("owner_oid")
-                .map(|oid| u32::try_from(oid).expect("an oid fits 32 bits")),
-            readable: row.flag("readable"),
-        })
-        .collect())
-}
-
 /// The source's tables as they are known, and the fingerprints that tell when that is out of date.
 pub struct Snapshot {
     pub tables: Vec<Table>,

@@ -6,8 +6,9 @@ compile_error!(
     "pg_decamp must be built with panic = \"unwind\": errors of the server unwind through it"
 );
 
-// what people call
+// what people call and read
 mod api;
+mod report;
 // what runs in the background
 mod worker;
 
@@ -15,6 +16,7 @@ mod worker;
 mod capture;
 mod check;
 mod chunk;
+mod ddl;
 mod deferral;
 mod duplicate;
 mod import;
@@ -22,10 +24,12 @@ mod rebuild;
 mod replay;
 mod sequence;
 mod switchover;
+mod verify;
 
 // what is kept: here, on the target
 mod applied;
 mod event;
+mod history;
 mod offered;
 mod relation;
 mod skipped;

@@ -1,6 +1,7 @@
 //! Connections to source and target: the only module that touches libpq. Non-blocking throughout; every wait is on socket
 //! and latch, so cancel, terminate, shutdown and the postmaster's death are obeyed at once.
 
+mod both;
 mod connection;
 mod conninfo;
 mod copy;
@@ -9,7 +10,8 @@ mod probe;
 mod raw;
 mod session;
 
+pub use both::both;
 pub use connection::Connection;
 pub use conninfo::Conninfo;
-pub use copy::{Flow, pump};
+pub use copy::{Flow, pump, pump_any};
 pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};

@@ -18,6 +18,8 @@ pub struct Meter {
     first_batch: Option<Instant>,
     last_batch: Option<i64>,
     complete: Option<i64>,
+    /// the largest lag there was before `complete` moved on, since somebody asked
+    worst: i64,
     looked: Option<i64>,
     /// when `complete` was last moved on without anything to replay since
     idle: bool,
@@ -55,6 +57,9 @@ impl Meter {
 
     /// The target equals the source as of `at`.
     pub fn complete(&mut self, at: i64) {
+        if let Some(before) = self.complete {
+            self.worst = self.worst.max(now() - before);
+        }
         self.complete = Some(at);
         self.idle = true;
     }
@@ -102,6 +107,12 @@ impl Meter {
         self.counted = Some((Instant::now(), took));
     }
 
+    /// The largest lag since the last call, in microseconds; `None` as long as nothing has been complete.
+    pub fn take_worst_lag(&mut self) -> Option<i64> {
+        let worst = std::mem::take(&mut self.worst);
+        self.complete.map(|at| worst.max(now() - at))
+    }
+
     pub fn read(&mut self) -> Reading {
         while self
             .batches
@@ -142,6 +153,17 @@ mod tests {
         assert!(!meter.count_due(false));
         meter.batch(3);
         assert!(!meter.idle);
+    }
+
+    #[test]
+    fn the_worst_lag_is_told_once() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.take_worst_lag(), None);
+        meter.complete(now() - 70_000_000);
+        meter.complete(now());
+        let worst = meter.take_worst_lag().expect("complete");
+        assert!((70_000_000..80_000_000).contains(&worst), "{worst}");
+        assert!(meter.take_worst_lag().expect("complete") < 10_000_000);
     }
 
     #[test]

@@ -203,9 +203,9 @@ pub fn named(subscription: i32, name: &[String]) -> Vec<u32> {
     .collect()
 }
 
-/// One table of a subscription.
+/// One table of a subscription, as it is committed now.
 pub fn by_oid(subscription: i32, oid: u32) -> Option<Relation> {
-    spi::read(
+    spi::read_now(
         "select source_oid::int8 as oid, schema, name, state, errored_from, bytes, deferred, planned, restarts, keyless, shape, content, columns, error, error_sqlstate, hint \
          from decamp.relation \
          where subscription_id = $1::int4 and source_oid = $2::oid",

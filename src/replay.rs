@@ -25,6 +25,8 @@ pub use statement::Plan;
 pub struct Pending {
     pub oids: Vec<u32>,
     pub truncated: bool,
+    /// tables that are to be left alone for now
+    pub shunned: Vec<u32>,
 }
 
 impl Pending {

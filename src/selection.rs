@@ -34,7 +34,12 @@ impl Choice {
 
     /// Whether a name is wanted.
     pub fn wants(&self, schema: &str, name: &str) -> bool {
-        self.takes(schema, name) && !self.exclude.iter().any(|p| p.matches(schema, name))
+        self.takes(schema, name) && !self.excludes(schema, name)
+    }
+
+    /// Whether a name is left out.
+    pub fn excludes(&self, schema: &str, name: &str) -> bool {
+        self.exclude.iter().any(|p| p.matches(schema, name))
     }
 
     /// Whether it would be, were it not for `exclude`.

@@ -422,6 +422,16 @@ pub fn copying(subscription: i32) -> i64 {
     .int("n")
 }
 
+/// How many indexes, constraints and foreign keys of a table are off, as it is committed now.
+pub fn unbuilt(subscription: i32, oid: u32) -> i64 {
+    spi::read_now(
+        "select count(*) as n from decamp.task \
+         where subscription_id = $1::int4 and source_oid = $2::oid and phase in (3, 4, 6, 7) and state <> 'done'",
+        &[Some(&subscription.to_string()), Some(&oid.to_string())],
+    )[0]
+    .int("n")
+}
+
 /// Tasks of a table that a worker has at hand.
 pub fn running(subscription: i32, oid: u32) -> i64 {
     spi::read(

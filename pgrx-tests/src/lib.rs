@@ -28,6 +28,7 @@ pub mod sessions;
 pub mod source;
 pub mod step;
 pub mod swaps;
+pub mod verification;
 pub mod wait;
 pub mod watchman;
 pub mod workers;

@@ -243,7 +243,11 @@ fn copy_internal_error_is_not_blamed_on_a_row() {
     );
     pair.source.app(&table("odd", 1));
     pair.migrate("");
-    pair.assert_stopped("odd", "XX000", &["public.odd() line 1", "While copying public.odd"]);
+    pair.assert_stopped(
+        "odd",
+        "XX000",
+        &["public.odd() line 1", "While copying public.odd"],
+    );
     let told = pair.table("odd", "error || hint");
     assert!(
         !told.contains("1 GB") && !told.contains("largest row"),

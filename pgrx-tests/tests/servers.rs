@@ -38,6 +38,8 @@ mod copy_storm;
 mod copy_told;
 #[path = "154_cuts.rs"]
 mod cuts;
+#[path = "169_ddl.rs"]
+mod ddl;
 #[path = "150_deferral.rs"]
 mod deferral;
 #[path = "130_disappearance.rs"]
@@ -72,6 +74,8 @@ mod partitions;
 mod random_kills;
 #[path = "031_refusals.rs"]
 mod refusals;
+#[path = "194_report.rs"]
+mod report;
 #[path = "110_restarts.rs"]
 mod restarts;
 #[path = "152_resync.rs"]
@@ -84,6 +88,8 @@ mod rewrites;
 mod security;
 #[path = "170_segments.rs"]
 mod segments;
+#[path = "193_sequences.rs"]
+mod sequences;
 #[path = "176_skip.rs"]
 mod skip;
 #[path = "040_status.rs"]
@@ -102,6 +108,12 @@ mod switchover_trouble;
 mod tables_out;
 #[path = "070_topology.rs"]
 mod topology;
+#[path = "180_verify.rs"]
+mod verify;
+#[path = "181_verify_kinds.rs"]
+mod verify_kinds;
+#[path = "182_verify_schema.rs"]
+mod verify_schema;
 #[path = "080_versions.rs"]
 mod versions;
 #[path = "100_workers.rs"]

@@ -28,14 +28,28 @@ mod output;
 mod pattern;
 #[path = "../../src/quote.rs"]
 mod quote;
+#[path = "../../src/report"]
+mod report {
+    mod chart;
+    mod scale;
+    mod timeline;
+    mod words;
+}
 #[path = "../../src/retry.rs"]
 mod retry;
+#[path = "../../src/row.rs"]
+mod row;
 #[path = "../../src/import/script.rs"]
 mod script;
 #[path = "../../src/selection.rs"]
 mod selection;
 #[path = "../../src/import/statement.rs"]
 mod statement;
+#[path = "../../src/sequence"]
+mod sequence {
+    mod forecast;
+    mod position;
+}
 #[path = "../../src/switchover.rs"]
 mod switchover;
 #[path = "../../src/table.rs"]
@@ -44,3 +58,12 @@ mod table;
 mod template;
 #[path = "../../src/throttle.rs"]
 mod throttle;
+#[path = "../../src/verify"]
+mod verify {
+    mod definition;
+    mod image;
+    mod outcome;
+    mod shape;
+    mod statement;
+    mod suspect;
+}

@@ -1,6 +1,6 @@
 -- What some tables look like right now, in the transaction's snapshot. Source or target, PostgreSQL 10 or later.
 -- $1: oids of the tables.
--- Returns oid; shape: changes when the table is renamed, when columns are added, dropped, renamed or get another type, and when
+-- Returns oid; shape: changes when the table is renamed, when columns are added, dropped, renamed or altered, and when
 -- unique indexes come or go, so that what is known of the table is out of date; content: changes when rows may have changed
 -- without a trigger firing, for the table's files were written anew (ALTER TYPE, a volatile DEFAULT, but VACUUM FULL too) or a
 -- column was added with a constant DEFAULT; layout: changes when the text image of a row does (not with names). A table that is
@@ -33,7 +33,7 @@ keys(root, list) as (
 )
 select a.attrelid::int8 as oid,
        md5(concat_ws(';', c.relnamespace, c.relname, k.list,
-                     string_agg(concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull), ';'
+                     string_agg(concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.xmin), ';'
                                 order by a.attnum))) as shape,
        md5(concat_ws(';', f.list, m.list)) as content,
        md5(string_agg(concat_ws(',', a.attnum, a.atttypid, a.atttypmod), ';' order by a.attnum)) as layout

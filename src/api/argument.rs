@@ -10,7 +10,7 @@ use crate::relation::{self, Relation};
 use crate::subscription::{State, Subscription};
 
 /// Errors: 22004 for NULL.
-pub fn required<'a>(value: Option<&'a str>, argument: &str) -> Result<&'a str, Failure> {
+pub fn required<T>(value: Option<T>, argument: &str) -> Result<T, Failure> {
     value.ok_or_else(|| {
         Failure::new("22004", format!("argument \"{argument}\" must not be NULL"))
             .hint(format!("Write {argument} => '...'."))
@@ -46,6 +46,20 @@ pub fn name(value: &str) -> Result<(), Failure> {
     }
     Err(Failure::new("22023", format!("invalid subscription name {value:?}"))
         .hint("A name is a lower-case letter followed by at most 40 lower-case letters, digits or underscores."))
+}
+
+/// A month counts 30 days, as in the server's own arithmetic (`justify_days`). Errors: 22023 when negative.
+pub fn duration(interval: &Interval, argument: &str) -> Result<Duration, Failure> {
+    let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
+    let micros = days
+        .saturating_mul(86_400_000_000)
+        .saturating_add(interval.micros());
+    u64::try_from(micros)
+        .map(Duration::from_micros)
+        .map_err(|_| {
+            let message = format!("argument \"{argument}\" must not be negative");
+            Failure::new("22023", message).hint("Leave it out for the default.")
+        })
 }
 
 /// Errors: 22023 outside 1 to 64.
@@ -151,21 +165,4 @@ pub fn refuse_fenced(subscription: &Subscription) -> Result<(), Failure> {
     )
     .detail("Nothing has been changed.")
     .hint(format!("SELECT repl_unfence('{name}'); first.")))
-}
-
-/// A month counts 30 days, as in the server's own arithmetic (`justify_days`).
-pub fn duration(interval: &Interval, argument: &str) -> Result<Duration, Failure> {
-    let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
-    let micros = days
-        .saturating_mul(86_400_000_000)
-        .saturating_add(interval.micros());
-    u64::try_from(micros)
-        .map(Duration::from_micros)
-        .map_err(|_| {
-            Failure::new(
-                "22023",
-                format!("argument \"{argument}\" must not be negative"),
-            )
-            .hint("Leave it out to wait without limit.")
-        })
 }

@@ -12,6 +12,7 @@ use super::argument;
 use crate::applied;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
+use crate::history;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
@@ -56,6 +57,7 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
             failure.line()
         ));
     }
+    history::keep(subscription.id);
     spi::update(
         "delete from decamp.subscription where id = $1::int4",
         &[Some(&subscription.id.to_string())],

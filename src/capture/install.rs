@@ -19,6 +19,76 @@ pub fn install(
 ) -> Result<Vec<Partition>, Failure> {
     let partitions = members(source, table)?;
     let seconds = LOCK_TIMEOUT.as_secs();
+    let Statements { objects, triggers } =
+        statements(source.version(), names, table, segments, &partitions);
+    let before = format!(
+        "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
+         {objects}",
+    );
+    let locked = format!(
+        "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
+        table.only()
+    );
+    let triggers = format!("{triggers} commit");
+    // one round trip where there is one lock to be waited for; where there are many, all of them together get the time
+    let steps = match table.capture() {
+        Capture::Statement => vec![[before, locked, triggers].join("; ")],
+        Capture::Row => vec![before, locked, triggers],
+    };
+    for step in steps {
+        if let Err(failure) = source.batch(&step) {
+            source.rollback();
+            return Err(failure.during(format_args!("installing capture on {}", table.shown())));
+        }
+    }
+    Ok(partitions)
+}
+
+/// Takes the triggers off a table, in the open transaction, which holds its lock; [`renew`] puts them on again.
+pub fn suspend(source: &mut Connection, names: &Names, table: &Table) -> Result<(), Failure> {
+    let drop = |event: &str, on: &str| {
+        format!(
+            "drop trigger if exists {} on {on};",
+            ident(&names.trigger(event))
+        )
+    };
+    let mut sql: String = members(source, table)?
+        .iter()
+        .map(|partition| drop("truncate", &partition.qualified()))
+        .collect();
+    sql.extend(EVENTS.map(|event| drop(event, &table.qualified())));
+    source.batch(&sql)
+}
+
+/// Puts capture on a table as it is now, in the open transaction, which has had its lock since before [`suspend`].
+pub fn renew(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+    segments: &[Segment],
+) -> Result<(), Failure> {
+    let partitions = members(source, table)?;
+    let Statements { objects, triggers } =
+        statements(source.version(), names, table, segments, &partitions);
+    source.batch(&format!(
+        "set local check_function_bodies = off; {objects} {triggers}"
+    ))
+}
+
+/// What capture on a table is made of.
+struct Statements {
+    /// the newest segment, if it is not there, and what needs no lock
+    objects: String,
+    triggers: String,
+}
+
+fn statements(
+    version: i32,
+    names: &Names,
+    table: &Table,
+    segments: &[Segment],
+    partitions: &[Partition],
+) -> Statements {
     let key: Vec<String> = table
         .key
         .iter()
@@ -37,32 +107,17 @@ pub fn install(
             truncate_function(names, table),
         )
     };
-    let before = format!(
-        "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
-         {create} alter table {segment} replica identity full; {truncate_function}",
-    );
-    let locked = format!(
-        "set local statement_timeout = '{seconds}s'; lock table {} in share row exclusive mode",
-        table.only()
-    );
-    let triggers = format!(
-        "{}; {} {} commit",
-        triggers(names, table, &segment),
-        truncate_triggers(names, table, &partitions),
-        always(source.version(), names, table),
-    );
-    // one round trip where there is one lock to be waited for; where there are many, all of them together get the time
-    let steps = match table.capture() {
-        Capture::Statement => vec![[before, locked, triggers].join("; ")],
-        Capture::Row => vec![before, locked, triggers],
-    };
-    for step in steps {
-        if let Err(failure) = source.batch(&step) {
-            source.rollback();
-            return Err(failure.during(format_args!("installing capture on {}", table.shown())));
-        }
+    Statements {
+        objects: format!(
+            "{create} alter table {segment} replica identity full; {truncate_function}"
+        ),
+        triggers: format!(
+            "{}; {} {}",
+            triggers(names, table, &segment),
+            truncate_triggers(names, table, partitions),
+            always(version, names, table),
+        ),
     }
-    Ok(partitions)
 }
 
 fn truncate_function(names: &Names, table: &Table) -> String {

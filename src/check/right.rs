@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::finding::Findings;
 use super::scope::{Scope, oids, subject};
 use super::side::Side;
-use crate::catalog;
 use crate::quote::ident;
 use crate::selection::Choice;
+use crate::sequence;
 use crate::table::{Kind, Table};
 
 pub fn check(scope: &Scope, source: &mut Side, choice: &Choice, findings: &mut Findings) {
@@ -126,15 +126,11 @@ fn say_granted(scope: &Scope, source: &mut Side, findings: &mut Findings) {
 }
 
 fn say_sequences(scope: &Scope, source: &mut Side, choice: &Choice, findings: &mut Findings) {
-    let Some(sequences) = source.look.run(findings, "sequences", catalog::sequences) else {
+    let Some(sequences) = source.look.run(findings, "sequences", sequence::listed) else {
         return;
     };
     for sequence in sequences.iter().filter(|s| !s.readable) {
-        let wanted = match sequence.owner {
-            Some(oid) => scope.taken.iter().any(|t| t.oid == oid),
-            None => choice.wants(&sequence.schema, &sequence.name),
-        };
-        if wanted {
+        if sequence.is_followed(choice, |oid| scope.taken.iter().any(|t| t.oid == oid)) {
             let (name, role) = (
                 crate::quote::qualified(&sequence.schema, &sequence.name),
                 ident(&source.server.role),

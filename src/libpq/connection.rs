@@ -131,6 +131,21 @@ impl Connection {
         self.run(sql, None).map(drop)
     }
 
+    /// Runs statements separated by semicolons, without parameters, stops at the first that fails; the rows of all of them.
+    pub fn batch_rows(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
+        self.send(sql, None)?;
+        let mut all = Vec::new();
+        let mut failure = None;
+        while let Some(answer) = self.next_answer()? {
+            match status(&answer) {
+                ExecStatusType::PGRES_TUPLES_OK => all.extend(rows(&answer)),
+                ExecStatusType::PGRES_COMMAND_OK | ExecStatusType::PGRES_EMPTY_QUERY => {}
+                _ => failure = failure.or_else(|| Some(self.failure_of(&answer))),
+            }
+        }
+        failure.map_or(Ok(all), Err)
+    }
+
     /// Sends a query without parameters whose rows [`Self::finish`] waits for; others may be asked meanwhile.
     pub fn start(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, Some(&[]))

@@ -31,9 +31,35 @@ pub fn pump(
     mut progress: impl FnMut(Flow) -> Result<(), Failure>,
 ) -> Result<Flow, Failure> {
     to.begin_copy_in(in_sql)?;
+    let first = from.next_row()?;
+    carry(first, from, to, &mut progress)
+}
+
+/// As [`pump`], with statements for `to` that make what is copied into. `None` if there are no rows: then `to` is asked nothing.
+pub fn pump_any(
+    from: &mut Connection,
+    to: &mut Connection,
+    make: &str,
+    in_sql: &str,
+) -> Result<Option<Flow>, Failure> {
+    let Some(first) = from.next_row()? else {
+        return Ok(None);
+    };
+    to.batch(make)?;
+    to.begin_copy_in(in_sql)?;
+    carry(Some(first), from, to, &mut |_| Ok(())).map(Some)
+}
+
+fn carry(
+    first: Option<Piece>,
+    from: &mut Connection,
+    to: &mut Connection,
+    progress: &mut impl FnMut(Flow) -> Result<(), Failure>,
+) -> Result<Flow, Failure> {
     let mut flow = Flow::default();
     let mut block = Vec::with_capacity(2 * BLOCK);
-    while let Some(row) = from.next_row()? {
+    let mut next = first;
+    while let Some(row) = next {
         flow.rows += 1;
         flow.bytes += row.len() as u64;
         if row.len() < BLOCK {
@@ -52,6 +78,7 @@ pub fn pump(
             latch::check_for_interrupts();
             progress(flow)?;
         }
+        next = from.next_row()?;
     }
     to.put(&block)?;
     progress(flow)?;

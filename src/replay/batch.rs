@@ -15,7 +15,7 @@ use crate::capture::Names;
 use crate::catalog::{self, Snapshot};
 use crate::failure::Failure;
 use crate::flush;
-use crate::libpq::{Connection, Flow, pump};
+use crate::libpq::{Connection, Flow, pump_any};
 use crate::meter;
 use crate::relation::Counts;
 
@@ -99,8 +99,9 @@ pub fn run(
     // a column added before this snapshot would silently be left out: the plan knows nothing of it
     let concerned: Vec<u32> = plans
         .iter()
-        .filter(|p| pending.oids.contains(&p.oid) || p.multiset.is_some())
-        .map(|p| p.oid)
+        .enumerate()
+        .filter(|(at, p)| p.multiset.is_some() || fetches.iter().any(|f| f.plan == *at))
+        .map(|(_, p)| p.oid)
         .collect();
     let mut list = vec![BEGIN_SOURCE.to_owned()];
     list.extend(multisets.then(|| Mark::READ.to_owned()));
@@ -218,10 +219,14 @@ struct Fetch {
 
 fn fetches(plans: &[Plan], pending: &Pending, segments: &Segments, ladder: &Ladder) -> Vec<Fetch> {
     let crowd = u64::try_from(pending.oids.len()).unwrap_or(u64::MAX);
+    // also what nothing was found of, but is written to all the time: or a batch would hardly ever be complete
+    let taken = |oid| {
+        pending.oids.contains(&oid) || (segments.is_busy(oid) && !pending.shunned.contains(&oid))
+    };
     plans
         .iter()
         .enumerate()
-        .filter(|(_, plan)| plan.multiset.is_none() && pending.oids.contains(&plan.oid))
+        .filter(|(_, plan)| plan.multiset.is_none() && taken(plan.oid))
         .filter_map(|(at, plan)| {
             let mode = ladder.mode(plan.oid).max(plan.lowest);
             // no other table has a part in the conflict: of those not more than usual, and none that somebody has locked
@@ -252,12 +257,10 @@ fn replay_table(
     fetch: &Fetch,
     counts: &mut Counts,
 ) -> Result<Flow, Failure> {
-    target.batch(&plan.create_stage)?;
     source.copy_next()?;
-    let flow = pump(source, target, &plan.fill_stage, |_| Ok(()))?;
-    if flow.rows == 0 {
-        return Ok(flow);
-    }
+    let Some(flow) = pump_any(source, target, &plan.create_stage, &plan.fill_stage)? else {
+        return Ok(Flow::default());
+    };
     if fetch.mode == Mode::Upsert {
         counts.deleted = target.execute(&plan.delete_gone, &[])?;
         let merged = &target.query(&plan.upsert, &[])?[0];

@@ -8,7 +8,7 @@
 //!
 //! All of this is known from the source's catalog and from the deltas that are left; what is kept here only saves work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::Pending;
@@ -30,6 +30,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOOK_SHARE: u32 = 10;
 /// Tables that are not replayed tell nothing by being polled: their segments' sizes are looked at this often.
 const LOOK_AT_OTHERS: Duration = Duration::from_secs(3);
+/// A table that got deltas within this time is expected to get more.
+const BUSY: Duration = Duration::from_secs(1);
+/// Unless there are so many of them that asking for all would take long.
+const MOST_BUSY: usize = 100;
 /// A segment that somebody has locked, or still may write to, is left alone for so long.
 const LATER: Duration = Duration::from_secs(5);
 /// A segment without rows is worth closing from this size on, and from this share of the usual size.
@@ -71,6 +75,8 @@ pub struct Segments {
     touched: BTreeSet<u32>,
     /// what the last poll found, of those not sealed
     filled: Vec<(u32, u32)>,
+    /// when a poll last found something, by table
+    seen: HashMap<u32, Instant>,
     /// the poll that the connection has prepared
     prepared: String,
     looked: Instant,
@@ -97,6 +103,7 @@ impl Segments {
             held: held.collect(),
             touched: segments.iter().map(|s| s.table).collect(),
             filled: Vec::new(),
+            seen: HashMap::new(),
             prepared: String::new(),
             looked: Instant::now(),
             look_took: Duration::ZERO,
@@ -169,6 +176,11 @@ impl Segments {
         sql + "execute decamp_poll"
     }
 
+    /// Deltas have come lately, so there may be some that no poll has seen yet.
+    pub fn is_busy(&self, table: u32) -> bool {
+        self.seen.len() <= MOST_BUSY && self.seen.contains_key(&table)
+    }
+
     /// What the rows of a poll of `tables` say.
     pub fn polled(&mut self, rows: &[Row], tables: &[u32]) -> Pending {
         self.filled = rows
@@ -179,11 +191,18 @@ impl Segments {
         self.filled.retain(|(table, _)| *table != 0);
         let filled: BTreeSet<u32> = self.filled.iter().map(|(table, _)| *table).collect();
         self.touched.extend(&filled);
+        let now = Instant::now();
+        self.seen.retain(|_, at| now.duration_since(*at) < BUSY);
+        self.seen.extend(filled.iter().map(|table| (*table, now)));
         let is_left = |h: &Held| matches!(h.state, State::Sealed { pages, next } if next < pages);
         let mut oids: Vec<u32> = tables.to_vec();
         oids.retain(|table| filled.contains(table) || self.of(*table).iter().any(is_left));
         oids.sort_unstable();
-        Pending { oids, truncated }
+        Pending {
+            oids,
+            truncated,
+            shunned: Vec::new(),
+        }
     }
 
     /// What a batch takes of a table, oldest first: about `limit` deltas, or all.
@@ -209,6 +228,7 @@ impl Segments {
                     left = left.map(|left| left.saturating_sub(most));
                     continue;
                 }
+                State::Open if self.is_busy(table) => Place::Anywhere,
                 State::Open | State::Closed { .. }
                     if !self.filled.contains(&(table, held.segment.number)) =>
                 {

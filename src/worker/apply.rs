@@ -10,6 +10,7 @@ use crate::applied;
 use crate::capture::{self, Names};
 use crate::event::{self, Severity};
 use crate::failure::{Failure, Origin};
+use crate::history::Recorder;
 use crate::libpq::Connection;
 use crate::meter::Meter;
 use crate::pg::worker::{self, APPLY_CLASS};
@@ -34,6 +35,7 @@ pub struct Memory {
     /// tables that a unique conflict has sent up the ladder
     pub ladder: Ladder,
     pub meter: Meter,
+    pub recorder: Recorder,
     /// tables that somebody has locked on the source
     pub shunned: Vec<Shunned>,
     /// the failure last told about, so that it is told once

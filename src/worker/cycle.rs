@@ -275,6 +275,10 @@ impl<'a> Cycle<'a> {
         let id = self.id();
         let reading = memory.meter.read();
         xact::run(|| {
+            let name = &self.session.subscription.name;
+            memory
+                .recorder
+                .record(id, name, &reading, &mut memory.meter);
             subscription::publish(id, &reading);
             Ok(())
         })?;

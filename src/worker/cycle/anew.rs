@@ -55,6 +55,8 @@ impl Cycle<'_> {
 
     fn begin_anew_one(&mut self, relation: &Relation) -> Result<(), Failure> {
         let id = self.id();
+        self.source
+            .refuse_changed(&mut self.session.source, &[relation.oid])?;
         self.refuse_different(relation)?;
         let session = &mut *self.session;
         let broken = capture::watch(&mut session.source, &session.names, &[relation.oid])?.broken;
@@ -96,10 +98,7 @@ impl Cycle<'_> {
             return Ok(());
         }
         self.target = catalog::tables(&mut self.session.target)?;
-        match self.difference(relation, &self.source.tables, &self.target) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        self.refuse_difference(relation.oid)
     }
 
     pub(super) fn postpone(

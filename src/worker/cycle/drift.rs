@@ -3,6 +3,7 @@
 use super::Cycle;
 use crate::capture::{self, KeyChange, fence};
 use crate::catalog;
+use crate::ddl;
 use crate::drift::{self, Difference};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
@@ -68,6 +69,23 @@ impl Cycle<'_> {
         found.retain(|d| d.fatal);
         let (messages, fixes) = told(&found)?;
         Some(Failure::new(DRIFT, messages).hint(on("target", &fixes)))
+    }
+
+    /// Errors: that difference; 40001 when it may be no more than that one side has changed a moment before the other.
+    pub(super) fn refuse_difference(&mut self, oid: u32) -> Result<(), Failure> {
+        let relation = self.relations.iter().find(|r| r.oid == oid);
+        let relation = relation.expect("only our tables are compared");
+        let Some(failure) = self.difference(relation, &self.source.tables, &self.target) else {
+            return Ok(());
+        };
+        let settled = xact::run(|| Ok(ddl::is_settled(self.id())))?;
+        self.source
+            .refuse_changed(&mut self.session.source, &[oid])?;
+        Err(if settled {
+            failure
+        } else {
+            catalog::changed(&relation.shown())
+        })
     }
 
     /// Tables that have stopped: what is known better by now is told, and those that can go on do.

@@ -59,10 +59,9 @@ impl Cycle<'_> {
     fn plan_one(&mut self, oid: u32) -> Result<Plan, Failure> {
         let relation = self.relations.iter().find(|r| r.oid == oid);
         let relation = relation.expect("only our tables are planned");
-        if let Some(failure) = self.difference(relation, &self.source.tables, &self.target) {
-            return Err(failure);
-        }
-        if relation.keyless {
+        let keyless = relation.keyless;
+        self.refuse_difference(oid)?;
+        if keyless {
             return self.plan_whole_rows(oid);
         }
         let source = self.source.table(oid)?;

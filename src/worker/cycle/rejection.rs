@@ -1,6 +1,8 @@
 //! Rows that the target refuses, and rows that a person has left out.
 
 use super::Cycle;
+use super::drift::counterpart;
+use crate::catalog;
 use crate::failure::{Failure, Origin};
 use crate::pg::xact;
 use crate::quote::{ident, literal};
@@ -13,6 +15,12 @@ impl Cycle<'_> {
     /// With what the person needs to find the row, if it is about one. The batch is over: its connections are given up anyway.
     pub(super) fn explained(&mut self, trouble: Trouble) -> Trouble {
         let Trouble { failure, table } = trouble;
+        if let Some(failure) = table.and_then(|oid| self.changed_meanwhile(&failure, oid)) {
+            return Trouble {
+                failure,
+                table: None,
+            };
+        }
         let explained = match table.and_then(|oid| self.source.table(oid).ok().cloned()) {
             Some(source) if is_about_a_row(&failure) && !source.key.is_empty() => {
                 self.with_its_row(failure, &source)
@@ -24,6 +32,25 @@ impl Cycle<'_> {
             failure: explained,
             table,
         }
+    }
+
+    /// A statement can fail for what the batch's snapshot does not show yet: names are looked up in the catalogs as they are.
+    fn changed_meanwhile(&mut self, failure: &Failure, oid: u32) -> Option<Failure> {
+        if failure.disconnected || !failure.sqlstate.starts_with("42") {
+            return None;
+        }
+        if failure.origin == Origin::Source {
+            self.session.source.rollback();
+            let seen = self.source.refuse_changed(&mut self.session.source, &[oid]);
+            return seen.err().filter(|failure| failure.sqlstate == "40001");
+        }
+        let source = self.source.table(oid).ok()?;
+        let target = counterpart(source, &self.target)?;
+        let known = self.shapes.get(&target.oid)?;
+        self.session.target.rollback();
+        let now = catalog::fingerprints(&mut self.session.target, &[target.oid]).ok()?;
+        (now.get(&target.oid).map(|print| &print.shape) != Some(&known.shape))
+            .then(|| catalog::changed_on_target(&target.shown()))
     }
 
     fn with_its_row(&mut self, failure: Failure, source: &Table) -> Failure {

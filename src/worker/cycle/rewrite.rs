@@ -149,7 +149,12 @@ impl Cycle<'_> {
             key.join(", "),
             table.only()
         );
-        self.session.source.execute(&sql, &[])?;
+        if let Err(failure) = self.session.source.execute(&sql, &[]) {
+            // it may have changed once more
+            self.source
+                .refuse_changed(&mut self.session.source, &[oid])?;
+            return Err(failure);
+        }
         Ok(())
     }
 }

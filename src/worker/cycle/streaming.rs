@@ -34,6 +34,7 @@ impl Cycle<'_> {
             }
         };
         memory.shunned.retain(|s| s.until > Instant::now());
+        pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
         let left_out = pending.oids.iter().any(&shunned);
         pending.oids.retain(|oid| !shunned(oid));

@@ -1,0 +1,376 @@
+//! A change of the schema made on both sides while the migration runs: on the target, then on the source, capture following in the
+//! source's transaction, then both commits. Deltas hold keys and nothing else, so those that wait lead to the rows as they are
+//! afterwards; the apply worker sees that the tables have changed and plans anew. A table without a key is the exception, its
+//! deltas are images of rows: it is copied anew.
+//!
+//! Should the source's commit fail when the target's has succeeded, the sides differ, and that is what the apply worker says: the
+//! tables concerned stop with the SQL that is missing.
+
+use std::time::{Duration, Instant};
+
+use crate::capture::{self, Names, segment};
+use crate::catalog;
+use crate::failure::Failure;
+use crate::libpq::{Connection, Role};
+use crate::pg::{latch, server, spi};
+use crate::quote::{self, ident, qualified};
+use crate::relation::Relation;
+use crate::subscription::Subscription;
+use crate::table::Table;
+
+/// How long the application's writes may queue behind us for a lock on the source.
+const PATIENCE: &str = "set local lock_timeout = '1s';";
+/// On the target only batches are in the way.
+const PATIENCE_ON_TARGET: &str = "set local lock_timeout = '5s';";
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a statement has made of a table that the subscription follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// replay goes on
+    Changed,
+    /// its deltas are of no use any more: it is to be copied anew
+    Another,
+    Gone,
+}
+
+/// A followed table that a statement is about.
+struct Concerned {
+    relation: Relation,
+    exclusive: bool,
+}
+
+pub struct Ddl<'a> {
+    pub subscription: &'a Subscription,
+    pub relations: &'a [Relation],
+    /// root and qualified name
+    pub partitions: &'a [(u32, String)],
+    pub sql: &'a str,
+}
+
+/// The class of our advisory locks: "decm".
+const LOCK_CLASS: &str = "1684366189";
+
+/// From here to the end of the transaction the two sides of a table may differ without being told of.
+pub fn unsettle(subscription: i32) {
+    spi::write(
+        "select pg_catalog.pg_advisory_xact_lock($1::int4, $2::int4)::text as locked",
+        &[Some(LOCK_CLASS), Some(&subscription.to_string())],
+    );
+}
+
+/// No [`run`] is between its first commit and its end.
+pub fn is_settled(subscription: i32) -> bool {
+    spi::write(
+        "select pg_catalog.pg_try_advisory_xact_lock_shared($1::int4, $2::int4) as settled",
+        &[Some(LOCK_CLASS), Some(&subscription.to_string())],
+    )[0]
+    .flag("settled")
+}
+
+struct Sides {
+    source: Connection,
+    target: Connection,
+    names: Names,
+    path: String,
+}
+
+/// Runs the statement on both sides, trying again until `deadline` while locks are in the way; what became of which table.
+pub fn run(ddl: &Ddl, deadline: Instant) -> Result<Vec<(Relation, Became)>, Failure> {
+    let title = ddl.subscription.title("ddl");
+    let open = |role| {
+        let info = match role {
+            Role::Source => ddl.subscription.source_info()?,
+            Role::Target | Role::TargetLook => ddl.subscription.target_info()?,
+        };
+        Connection::open(&info, role, &server::encoding(), &title)
+    };
+    let mut sides = Sides {
+        source: open(Role::Source)?,
+        target: open(Role::Target)?,
+        names: Names::of(&ddl.subscription.name),
+        path: String::new(),
+    };
+    sides.path = search_path(&mut sides.source)?;
+    let mut known = Vec::new();
+    loop {
+        match attempt(ddl, &mut sides, &mut known) {
+            Ok(became) => return Ok(became),
+            Err(failure) => {
+                sides.source.rollback();
+                sides.target.rollback();
+                if !is_locked(&failure) {
+                    return Err(failure);
+                }
+                if Instant::now() >= deadline {
+                    return Err(failure.detail("Nothing has been changed on either side.").hint(
+                        "Somebody has a table locked, on that server: see pg_stat_activity and pg_blocking_pids there; or give it a longer timeout.",
+                    ));
+                }
+            }
+        }
+        latch::wait(PAUSE);
+        latch::check_for_interrupts();
+    }
+}
+
+/// Where the source's sessions look for names without a schema: the statement is to mean the same on both sides.
+fn search_path(source: &mut Connection) -> Result<String, Failure> {
+    source.batch("begin; set local search_path to default")?;
+    let rows = source.query("select unnest(current_schemas(false)) as schema", &[])?;
+    source.batch("rollback")?;
+    let schemas: Vec<String> = rows.iter().map(|row| ident(row.text("schema"))).collect();
+    Ok(match schemas.as_slice() {
+        [] => "pg_catalog".to_owned(),
+        schemas => schemas.join(", "),
+    })
+}
+
+/// `known`: the tables that an attempt before found concerned. Those are locked on the source first then: a batch that waits for
+/// the target's lock while we wait for its lock on the source would never end.
+fn attempt(
+    ddl: &Ddl,
+    sides: &mut Sides,
+    known: &mut Vec<Table>,
+) -> Result<Vec<(Relation, Became)>, Failure> {
+    let Sides {
+        source,
+        target,
+        names,
+        path,
+    } = sides;
+    source.batch(&format!("begin; {PATIENCE}"))?;
+    for table in known.iter() {
+        source.batch(&format!(
+            "lock table {} in access exclusive mode",
+            table.qualified()
+        ))?;
+    }
+    target.batch(&format!(
+        "begin; {PATIENCE_ON_TARGET} set local search_path = {path}"
+    ))?;
+    statement(target, ddl.sql).map_err(|failure| {
+        with_default_detail(failure, "Nothing has been changed on either side.")
+    })?;
+    let concerned = concerned(ddl, target)?;
+    let before: Vec<Table> = match concerned.iter().any(|c| c.exclusive) {
+        true => catalog::tables(source)?,
+        false => Vec::new(),
+    };
+    let taken_off: Vec<&Table> = concerned
+        .iter()
+        .filter(|c| c.exclusive)
+        .filter_map(|c| before.iter().find(|t| t.oid == c.relation.oid))
+        .collect();
+    *known = taken_off.iter().map(|&t| t.clone()).collect();
+    for table in &taken_off {
+        capture::suspend(source, names, table)?;
+    }
+    source.batch(&format!("set local search_path = {path}"))?;
+    statement(source, ddl.sql).map_err(|failure| {
+        with_default_detail(
+            failure,
+            "It was done on the target and is taken back: nothing has been changed on either side.",
+        )
+    })?;
+    source.batch("set local search_path = pg_catalog")?;
+    let mut became = follow(source, names, &concerned, &before)?;
+    became.extend(gone(source, ddl.relations)?);
+    target.batch("commit")?;
+    source.batch("commit").map_err(|failure| {
+        failure
+            .detail("The target has the change already. If the source has it too, all is well; if not, the tables concerned stop and say so.")
+            .hint("SELECT * FROM repl_tables WHERE state = 'errored'; in a few seconds. Nothing is lost meanwhile.")
+    })?;
+    Ok(became)
+}
+
+/// The followed tables that are not there any more.
+fn gone(
+    source: &mut Connection,
+    relations: &[Relation],
+) -> Result<Vec<(Relation, Became)>, Failure> {
+    let oids: Vec<String> = relations.iter().map(|r| r.oid.to_string()).collect();
+    let there = source.query(
+        "select oid::int8 as oid from pg_class where oid = any ($1::oid[])",
+        &[Some(&quote::array(&oids))],
+    )?;
+    let gone = |relation: &&Relation| !there.iter().any(|row| row.oid("oid") == relation.oid);
+    Ok(relations
+        .iter()
+        .filter(gone)
+        .map(|relation| (relation.clone(), Became::Gone))
+        .collect())
+}
+
+fn with_default_detail(mut failure: Failure, detail: &str) -> Failure {
+    failure.detail = Some(match failure.detail.take() {
+        Some(told) => format!("{told} {detail}"),
+        None => detail.to_owned(),
+    });
+    failure
+}
+
+/// One statement, which must not end the transaction.
+fn statement(side: &mut Connection, sql: &str) -> Result<(), Failure> {
+    side.batch("savepoint decamp_ddl")?;
+    side.execute(sql, &[]).map_err(|failure| {
+        if failure.sqlstate == "25001" {
+            failure.hint(
+                "It cannot be taken back, so it cannot be done on both sides at once. Run it by hand, on the target first; where \
+                 the sides differ meanwhile, tables stop and go on by themselves.",
+            )
+        } else if failure.sqlstate == "42601" && failure.message.contains("multiple commands") {
+            failure.hint("One statement a call; several changes of one table go into one ALTER TABLE.")
+        } else {
+            failure
+        }
+    })?;
+    side.batch("release savepoint decamp_ddl").map_err(|_| {
+        Failure::new("0A000", "the statement ends the transaction it is run in")
+            .hint("BEGIN, COMMIT and ROLLBACK are done by repl_ddl itself.")
+    })
+}
+
+/// The followed tables that the target's transaction has locked. Errors: 0A000 when it has written rows, 55000 when a table is
+/// not replayed yet.
+fn concerned(ddl: &Ddl, target: &mut Connection) -> Result<Vec<Concerned>, Failure> {
+    let mut found: Vec<Concerned> = Vec::new();
+    for row in target.query(include_str!("../sql/target/ddl_locks.sql"), &[])? {
+        let name = qualified(row.text("schema"), row.text("name"));
+        let root = ddl
+            .partitions
+            .iter()
+            .find(|(_, partition)| *partition == name);
+        let relation = ddl.relations.iter().find(|r| {
+            root.is_some_and(|(oid, _)| *oid == r.oid) || qualified(&r.schema, &r.name) == name
+        });
+        let Some(relation) = relation else {
+            continue;
+        };
+        if row.flag("changes") {
+            return Err(Failure::new(
+                "0A000",
+                format!("the statement changes rows of {}", relation.shown()),
+            )
+            .detail("Nothing has been changed on either side.")
+            .hint("Rows are changed on the source alone; replay brings them over. repl_ddl is for what changes tables."));
+        }
+        if !relation.state.is_replayed() {
+            return Err(Failure::new(
+                "55000",
+                format!("table {} is {}", relation.shown(), relation.state.as_str()),
+            )
+            .detail("Nothing has been changed on either side.")
+            .hint("A table can be changed once its copy is complete and while it is replayed; repl_tables shows how far it is."));
+        }
+        match found.iter_mut().find(|c| c.relation.oid == relation.oid) {
+            Some(known) => known.exclusive |= row.flag("exclusive"),
+            None => found.push(Concerned {
+                relation: relation.clone(),
+                exclusive: row.flag("exclusive"),
+            }),
+        }
+    }
+    Ok(found)
+}
+
+/// Puts capture on the changed tables as they are now.
+fn follow(
+    source: &mut Connection,
+    names: &Names,
+    concerned: &[Concerned],
+    before: &[Table],
+) -> Result<Vec<(Relation, Became)>, Failure> {
+    if before.is_empty() {
+        return Ok(concerned
+            .iter()
+            .map(|c| (c.relation.clone(), Became::Changed))
+            .collect());
+    }
+    let mut now = catalog::tables(source)?;
+    let keyless: Vec<u32> = concerned
+        .iter()
+        .filter(|c| c.relation.keyless)
+        .map(|c| c.relation.oid)
+        .collect();
+    catalog::forget_keys(&mut now, &keyless);
+    let mut became = Vec::new();
+    for Concerned {
+        relation,
+        exclusive,
+    } in concerned
+    {
+        let was = before.iter().find(|t| t.oid == relation.oid);
+        let is = now.iter().find(|t| t.oid == relation.oid);
+        let change = match (was, is) {
+            _ if !exclusive => Became::Changed,
+            (None, _) | (_, None) => continue,
+            (Some(was), Some(is)) => renewed(source, names, relation, was, is)?,
+        };
+        became.push((relation.clone(), change));
+    }
+    Ok(became)
+}
+
+fn renewed(
+    source: &mut Connection,
+    names: &Names,
+    relation: &Relation,
+    was: &Table,
+    is: &Table,
+) -> Result<Became, Failure> {
+    if is.key.is_empty() && !relation.keyless {
+        return Err(Failure::new(
+            "0A000",
+            format!("the statement takes the key of {} away", is.shown()),
+        )
+        .detail("Nothing has been changed on either side.")
+        .hint("Make the new key in the same ALTER TABLE that drops the old one."));
+    }
+    let key = |table: &Table| -> Vec<(i64, String)> {
+        let columns = table.key.iter().filter_map(|k| table.column(&k.name));
+        columns.map(|c| (c.attnum, c.type_name.clone())).collect()
+    };
+    let (old, new) = (key(was), key(is));
+    let same_columns = old.len() == new.len() && old.iter().zip(&new).all(|(o, n)| o.0 == n.0);
+    let mut segments = segment::read(source, names)?;
+    segments.retain(|s| s.table == is.oid);
+    let change = if relation.keyless {
+        Became::Another
+    } else if !same_columns {
+        for one in &segments {
+            source.batch(&format!(
+                "drop table {}",
+                names.segment(one.table, one.number)
+            ))?;
+        }
+        Became::Another
+    } else {
+        for (place, ((_, old), (_, new))) in old.iter().zip(&new).enumerate() {
+            if old == new {
+                continue;
+            }
+            for one in &segments {
+                source.batch(&format!(
+                    "alter table {} alter k{n} type {new} using k{n}::{new}",
+                    names.segment(one.table, one.number),
+                    n = place + 1
+                ))?;
+            }
+        }
+        Became::Changed
+    };
+    // after segments that are dropped the next number follows: nothing that is known of one is believed of another
+    if !same_columns && !relation.keyless {
+        for one in &mut segments {
+            one.number += 1;
+        }
+    }
+    capture::renew(source, names, is, &segments)?;
+    Ok(change)
+}
+
+fn is_locked(failure: &Failure) -> bool {
+    matches!(failure.sqlstate.as_str(), "55P03" | "40P01")
+}

@@ -422,3 +422,28 @@ fn switchover_to_an_ordinary_role() {
     assert_eq!(managed.query("select n from child where id = 5000"), "-1");
     pair.stop_migration();
 }
+
+/// Keys of every kind change while rows are counted, in the zoo.
+#[test]
+fn switchover_of_the_zoo() {
+    let pair = Pair::start();
+    pair.load_zoo(200);
+    pair.stream("");
+    let churn = pair.source.churn(decamp_tests::seed(), 3);
+    for _ in 0..3 {
+        let steps = pair.target.rows(
+            TARGET_DATABASE,
+            "SELECT step, message FROM repl_switchover('heroku', dry_run => true)",
+        );
+        assert!(
+            steps
+                .iter()
+                .any(|s| s[0] == "count" && s[1].contains("as many rows on both sides")),
+            "{steps:?}"
+        );
+    }
+    churn.stop();
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
+    pair.stop_migration();
+}

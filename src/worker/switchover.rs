@@ -12,6 +12,7 @@
 //! between, whoever comes next lowers the fence.
 
 mod barrier;
+mod except;
 mod fencing;
 mod going;
 mod moment;

@@ -10,7 +10,7 @@ use crate::meter;
 use crate::pg::worker::{self, APPLY_CLASS};
 use crate::pg::{latch, xact};
 use crate::selection::Choice;
-use crate::sequence::Sequences;
+use crate::sequence;
 use crate::step::Outcome;
 use crate::subscription;
 use crate::switchover::Verify;
@@ -189,19 +189,21 @@ impl Errand {
         let taken: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
         self.limit_statements()?;
         let (source, target) = self.sides()?;
-        let mut sequences = Sequences::default();
-        sequences.refresh(source, &choice, &taken)?;
-        let complaints = sequences.follow(source, target)?;
-        match complaints.first() {
-            None => Ok("sequences of the target are where the source's are".to_owned()),
-            Some(first) => Err(Failure::new(
-                "55000",
-                format!("sequence {} {}", first.sequence, first.message),
-            )
-            .hint(
-                "Mend the sequence on the target (missing, or a right on it), then call repl_switchover again.",
-            )),
-        }
+        let settled = sequence::settle(source, target, &choice, &taken)?;
+        let Some(failed) = settled.iter().find(|s| s.has_failed()) else {
+            return Ok(format!(
+                "{} sequences of the target are where the source's are",
+                settled.len()
+            ));
+        };
+        let why = failed.problem.as_ref().map(Failure::line);
+        Err(Failure::new(
+            "55000",
+            format!("sequence {}: {}", failed.sequence, why.unwrap_or_default()),
+        )
+        .hint(
+            "Mend the sequence on the target (missing, or a right on it), then call repl_switchover again.",
+        ))
     }
 
     fn finish(&mut self, fenced: Instant) -> Result<(), Failure> {

@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::Errand;
+use super::except::Except;
 use crate::catalog;
 use crate::failure::Failure;
 use crate::pg::{spi, xact};
-use crate::quote::{ident, literal};
+use crate::quote::literal;
 use crate::relation;
 use crate::table::Table;
 
@@ -19,8 +20,8 @@ const SNAPSHOT: Duration = Duration::from_secs(5);
 /// Tables that have deltas for so long, whenever one looks, are counted behind the fence.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHOWN: usize = 5;
-/// Keys of changed rows that are taken from one side to the other.
-const MOST_KEYS: i64 = 20_000;
+/// A difference is one when it is there at so many moments.
+const MOMENTS: usize = 4;
 
 struct Counted {
     source: Table,
@@ -38,13 +39,6 @@ enum Place {
     Behind,
     /// before, and it has changed since
     Left,
-}
-
-/// Terms that take off each side's number what is still to be replayed.
-#[derive(Default)]
-struct Except {
-    source: String,
-    target: String,
 }
 
 pub(super) struct Tally {
@@ -135,10 +129,13 @@ impl Errand {
         };
         let mut waiting = self.counterparts()?;
         let mut fruitless = Instant::now();
+        let mut doubted: Vec<u32> = Vec::new();
         while !waiting.is_empty() && fruitless.elapsed() < PATIENCE {
             // before the moment: what is replayed after it will have changed these
             let moves = self.all_moves()?;
-            let filled = self.meet(&mut eye)?;
+            let Some(filled) = self.meet(&mut eye)? else {
+                break;
+            };
             let began = Instant::now();
             let mut later = Vec::new();
             for (source, target) in waiting {
@@ -162,12 +159,21 @@ impl Errand {
                     .filter(|(table, _)| *table == counted.source.oid)
                     .map(|(table, number)| self.names.segment(*table, *number))
                     .collect();
-                let Some(except) = self.except(&counted, &segments)? else {
+                let Some(except) = self.except((&counted.source, &counted.target), &segments)?
+                else {
                     later.push((counted.source, counted.target));
                     continue;
                 };
                 let (ours, theirs) = self.count(&mut counted, &except)?;
                 if ours != theirs {
+                    // no snapshot sees the rows of before a TRUNCATE, and a batch of whole rows may be committed here and not yet
+                    // acknowledged there: neither is so at several moments
+                    doubted.push(counted.source.oid);
+                    let times = doubted.iter().filter(|oid| **oid == counted.source.oid);
+                    if times.count() < MOMENTS {
+                        later.push((counted.source, counted.target));
+                        continue;
+                    }
                     return Err(self.differs(&counted, ours, theirs));
                 }
                 tally.rows += ours;
@@ -242,84 +248,6 @@ impl Errand {
         let (ours, theirs) = (ours?[0].int("n"), theirs?[0].int("n"));
         counted.took = began.elapsed();
         Ok((ours, theirs))
-    }
-
-    /// What `segments` say of the rows that one side has at the moment and the other perhaps not; `None` for too many.
-    fn except(
-        &mut self,
-        counted: &Counted,
-        segments: &[String],
-    ) -> Result<Option<Except>, Failure> {
-        let Counted { source, target, .. } = counted;
-        if segments.is_empty() {
-            return Ok(Some(Except::default()));
-        }
-        let all = |columns: &str| {
-            let parts: Vec<String> = segments
-                .iter()
-                .map(|segment| format!("select {columns} from {segment}"))
-                .collect();
-            parts.join(" union all ")
-        };
-        if source.key.is_empty() {
-            return Ok(Some(Except {
-                source: format!(
-                    " - (select coalesce(sum(sign), 0) from ({}) s)",
-                    all("sign")
-                ),
-                target: String::new(),
-            }));
-        }
-        let places = || 1..=source.key.len();
-        let columns: Vec<String> = places().map(|i| format!("k{i}")).collect();
-        let keys = format!(
-            "select distinct {0} from ({1}) s",
-            columns.join(", "),
-            all(&columns.join(", "))
-        );
-        let (connection, _) = self.sides()?;
-        let found = connection.query(
-            &format!(
-                "select json_agg(k)::text as keys, count(*) as n from ({keys} limit {}) k",
-                MOST_KEYS + 1
-            ),
-            &[],
-        )?;
-        if found[0].int("n") > MOST_KEYS {
-            return Ok(None);
-        }
-        let types: Vec<String> = places()
-            .zip(&source.key)
-            .map(|(i, key)| {
-                let column = target
-                    .column(&key.name)
-                    .or_else(|| source.column(&key.name));
-                let column = column.expect("a key consists of columns of its table");
-                format!("k{i} {}", column.type_name)
-            })
-            .collect();
-        let join: Vec<String> = places()
-            .zip(&source.key)
-            .map(|(i, key)| format!("t.{} {} k.k{i}", ident(&key.name), key.equality))
-            .collect();
-        let there = |keys: &str, table: &Table| {
-            format!(
-                " - (select count(*) from {keys} join {} t on {})",
-                table.only(),
-                join.join(" and ")
-            )
-        };
-        Ok(Some(Except {
-            source: there(&format!("({keys}) k"), source),
-            target: there(
-                &format!(
-                    "json_to_recordset({}::json) as k({})",
-                    literal(found[0].opt("keys").unwrap_or("[]")),
-                    types.join(", ")
-                ),
-                target,
-            ),
-        }))
     }
 
     /// Per table, another text whenever replay has changed how many rows it has.

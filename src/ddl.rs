@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::capture::{self, Names, segment};
+use crate::capture::{self, Names, fence, segment};
 use crate::catalog;
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
@@ -139,7 +139,10 @@ fn attempt(
         names,
         path,
     } = sides;
-    source.batch(&format!("begin; {PATIENCE}"))?;
+    source.batch(&format!("begin; {PATIENCE} {}", fence::alone(names)))?;
+    if fence::standing(source, names)?.is_felt() {
+        return Err(fence::refusal(&ddl.subscription.name));
+    }
     for table in known.iter() {
         source.batch(&format!(
             "lock table {} in access exclusive mode",

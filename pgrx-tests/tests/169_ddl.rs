@@ -176,5 +176,12 @@ fn ddl_is_done_on_both_sides_or_on_none() {
         "22004",
         &["sql"],
     );
+    pair.query("SELECT repl_fence('heroku')");
+    assert_says(
+        &refused("alter table item add column late int"),
+        "55000",
+        &["repl_unfence"],
+    );
+    pair.query("SELECT repl_unfence('heroku')");
     pair.stop_migration();
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgrx::datum::Interval;
 
+use crate::capture::fence;
 use crate::failure::Failure;
 use crate::pg::{activity, server, spi};
 use crate::relation::{self, Relation};
@@ -158,11 +159,5 @@ pub fn refuse_fenced(subscription: &Subscription) -> Result<(), Failure> {
     if subscription.fence.is_none() {
         return Ok(());
     }
-    let name = &subscription.name;
-    Err(Failure::new(
-        "55000",
-        format!("the source of subscription {name:?} is fenced"),
-    )
-    .detail("Nothing has been changed.")
-    .hint(format!("SELECT repl_unfence('{name}'); first.")))
+    Err(fence::refusal(&subscription.name))
 }

@@ -46,6 +46,7 @@ fn both(name: &str, sql: &str, deadline: Instant) -> Result<String, Failure> {
     }
     let subscription = subscription::by_name_locked(name)?;
     argument::refuse_early(&subscription)?;
+    argument::refuse_fenced(&subscription)?;
     let id = subscription.id;
     let relations = relation::of(id);
     let partitions: Vec<(u32, String)> = relation::partitions(id)

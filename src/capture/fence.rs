@@ -107,6 +107,16 @@ pub fn unlock(source: &mut Connection, uuid: &str) -> Result<(), Failure> {
         .map(drop)
 }
 
+/// For what must not happen behind a fence. SQLSTATE 55000.
+pub fn refusal(subscription: &str) -> Failure {
+    Failure::new(
+        "55000",
+        format!("the source of subscription {subscription:?} is fenced"),
+    )
+    .detail("Nothing has been changed.")
+    .hint(format!("SELECT repl_unfence('{subscription}'); first."))
+}
+
 /// The statements that begin a transaction which alone may replace capture functions.
 pub fn alone(names: &Names) -> String {
     format!(

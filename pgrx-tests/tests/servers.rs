@@ -6,6 +6,8 @@ mod add_table;
 mod adversity;
 #[path = "030_bad_input.rs"]
 mod bad_input;
+#[path = "196_pgbouncer.rs"]
+mod bouncer;
 #[path = "060_capture.rs"]
 mod capture;
 #[path = "050_changes.rs"]

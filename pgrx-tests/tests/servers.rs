@@ -86,6 +86,8 @@ mod resync;
 mod resync_refusals;
 #[path = "153_rewrites.rs"]
 mod rewrites;
+#[path = "197_runbook.rs"]
+mod runbook;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]

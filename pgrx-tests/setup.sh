@@ -56,6 +56,24 @@ debian() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Installs a package, but does not let its service start, unless the package has been there before.
+without_service() {
+    local policy=/usr/sbin/policy-rc.d
+    installed "$1" && return 0
+    if [[ -e $policy ]]; then
+        debian "$1"
+        return
+    fi
+    trap "as_root rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod +x "$policy"
+    local failed=0
+    debian "$1" || failed=$?
+    as_root rm -f "$policy"
+    trap - EXIT
+    return "$failed"
+}
+
 rust() {
     local component
     for component in fmt clippy; do
@@ -185,6 +203,7 @@ build)
     ;;
 all)
     debian "${packages[@]}"
+    without_service pgbouncer
     rust
     servers
     ;;

@@ -4,6 +4,7 @@
 //! with [`compare::assert_same`]. Whatever it waits for it waits for in [`wait`], with a deadline.
 
 pub mod beat;
+pub mod bouncer;
 pub mod chance;
 pub mod compare;
 pub mod copying;

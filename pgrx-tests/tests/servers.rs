@@ -6,6 +6,8 @@ mod add_table;
 mod adversity;
 #[path = "030_bad_input.rs"]
 mod bad_input;
+#[path = "196_pgbouncer.rs"]
+mod bouncer;
 #[path = "060_capture.rs"]
 mod capture;
 #[path = "050_changes.rs"]
@@ -84,6 +86,8 @@ mod resync;
 mod resync_refusals;
 #[path = "153_rewrites.rs"]
 mod rewrites;
+#[path = "197_runbook.rs"]
+mod runbook;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]

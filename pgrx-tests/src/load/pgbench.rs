@@ -21,6 +21,9 @@ pub struct Pgbench {
     port: u16,
     database: String,
     options: String,
+    sslmode: &'static str,
+    protocol: &'static str,
+    variables: Vec<String>,
     clients: usize,
     rate: Option<u32>,
     scripts: Vec<PathBuf>,
@@ -35,6 +38,9 @@ impl Pgbench {
             port: source.port(),
             database: DATABASE.into(),
             options: String::new(),
+            sslmode: "require",
+            protocol: "prepared",
+            variables: Vec::new(),
             clients: 2,
             rate: None,
             scripts: Vec::new(),
@@ -60,6 +66,20 @@ impl Pgbench {
     /// Settings of the server for its sessions: `-c name=value`.
     pub fn options(mut self, options: &str) -> Self {
         self.options = options.into();
+        self
+    }
+
+    /// By way of a PgBouncer on this port, without TLS; one of before 1.21 knows no prepared statements.
+    pub fn through_bouncer(mut self, port: u16) -> Self {
+        self.port = port;
+        self.sslmode = "disable";
+        self.protocol = "simple";
+        self
+    }
+
+    /// A variable that each client begins with: `name=value`.
+    pub fn variable(mut self, definition: &str) -> Self {
+        self.variables.push(definition.into());
         self
     }
 
@@ -153,7 +173,7 @@ impl Pgbench {
             .env("PGPASSWORD", PASSWORD)
             .env("PGDATABASE", &self.database)
             .env("PGOPTIONS", &self.options)
-            .env("PGSSLMODE", "require")
+            .env("PGSSLMODE", self.sslmode)
             .env("PGAPPNAME", "pgbench");
         command
     }
@@ -166,7 +186,10 @@ impl Pgbench {
 
     fn configured(&self) -> Command {
         let mut command = self.command();
-        command.args(["--no-vacuum", "--protocol=prepared", "--max-tries=10"]);
+        command.args(["--no-vacuum", "--max-tries=10", "--protocol", self.protocol]);
+        for definition in &self.variables {
+            command.args(["--define", definition]);
+        }
         command.args(["--client", &self.clients.to_string()]);
         if let Some(rate) = self.rate {
             command.args(["--rate", &rate.to_string()]);
@@ -199,7 +222,13 @@ impl Pgbench {
                 if stopping.load(Ordering::Relaxed) {
                     let _ = child.kill();
                     let _ = child.wait();
-                    return Ok(());
+                    let said = reader.join().expect("reading does not panic");
+                    // a single client that has met an error ends without the others
+                    return if said.contains("aborted") && !self.through_restarts {
+                        Err(said)
+                    } else {
+                        Ok(())
+                    };
                 }
                 if child
                     .try_wait()
@@ -229,13 +258,21 @@ impl Running {
     /// Ends the load and waits until the server has nothing of it open any more.
     ///
     /// # Panics
-    /// When pgbench had ended before, by an error.
-    pub fn stop(mut self, source: &Source) {
+    /// When pgbench, or one client of it, had ended before by an error.
+    pub fn stop(self, source: &Source) {
+        self.stop_clients();
+        let idle = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'";
+        source.poll_until(DATABASE, idle, Duration::from_secs(30));
+    }
+
+    /// Ends the load; a pooler in between keeps its own connections.
+    ///
+    /// # Panics
+    /// As [`Self::stop`].
+    pub fn stop_clients(mut self) {
         if let Err(said) = self.end() {
             panic!("pgbench had ended by itself: {said}");
         }
-        let idle = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'";
-        source.poll_until(DATABASE, idle, Duration::from_secs(30));
     }
 
     fn end(&mut self) -> Result<(), String> {

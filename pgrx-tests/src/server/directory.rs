@@ -108,6 +108,11 @@ fn remove_orphan(directory: &Path) {
             (!is_alive(pid)).then_some(())
         });
     }
+    let bouncer = fs::read_to_string(directory.join("bouncer/pid")).unwrap_or_default();
+    let bouncer = bouncer.trim();
+    if fs::read_to_string(format!("/proc/{bouncer}/comm")).is_ok_and(|n| n.trim() == "pgbouncer") {
+        let _ = Command::new("kill").arg(bouncer).status();
+    }
     let _ = fs::remove_dir_all(directory);
 }
 

@@ -7,7 +7,7 @@
 #   SUBSCRIPTION   name of the subscription: heroku
 #   TARGET         conninfo of the database with pg_decamp, as who called repl_start
 #   CONSOLE        conninfo of PgBouncer's console: host=127.0.0.1 port=6432 dbname=pgbouncer user=...
-#   APPLICATION    conninfo by which the application comes to PgBouncer, without dbname; the password best in ~/.pgpass
+#   APPLICATION    user=app, and sslmode and the like: how the application logs in; its password best in ~/.pgpass
 #   INI            the file with PgBouncer's [databases], to be rewritten: /etc/pgbouncer/pgbouncer.ini
 #   DATABASE       the entry there that is to change: app
 #   NEW            what is to stand right of its "=": host=new-host port=5432 dbname=app
@@ -18,7 +18,7 @@ set -euo pipefail
 : "${SUBSCRIPTION:?}" "${TARGET:?}" "${CONSOLE:?}" "${APPLICATION:?}" "${INI:?}" "${DATABASE:?}" "${NEW:?}"
 verify=${VERIFY:-count} pause_timeout=${PAUSE_TIMEOUT:-5} max_stall=${MAX_STALL:-20}
 export PGCONNECT_TIMEOUT=5 DATABASE NEW
-old=$(<"$INI") paused='' edited='' going='' over=''
+old=$(<"$INI") paused='' going='' over=''
 
 say() { echo "$(date +%T) $*"; }
 
@@ -38,15 +38,32 @@ target() {
 
 status() { target 10 -Atq <<<"SELECT $1 FROM repl_status WHERE name = :'name'"; }
 
-# Prints the file with the database's line exchanged (go), or with a second one beside it to try the new server by (try).
-lines() {
-    awk -v what="$1" '
+# Prints the file with the database's line exchanged.
+exchanged() {
+    awk '
         /^[ \t]*\[/ { inside = /^[ \t]*\[databases\]/ }
         { name = $0; sub(/[ \t]*=.*/, "", name); sub(/^[ \t]*/, "", name) }
-        inside && name == ENVIRON["DATABASE"] "_decamp" { next }
-        !inside || name != ENVIRON["DATABASE"] { print; next }
-        what == "try" { print; print name "_decamp = " ENVIRON["NEW"]; next }
-        { print name " = " ENVIRON["NEW"] }' <<<"$old"
+        inside && name == ENVIRON["DATABASE"] { found = 1; print name " = " ENVIRON["NEW"]; next }
+        { print }
+        END { exit !found }' <<<"$old"
+}
+
+# Logs in to the new server as the application does. Not by way of PgBouncer: a RELOAD under way closes connections that
+# are just logging in, and then a client may be told that "server login has been failing".
+try_new() {
+    local word words=''
+    for word in $NEW; do
+        case $word in host=* | port=* | dbname=* | user=* | password=*) words+=" $word" ;; esac
+    done
+    timeout --foreground 15 psql -XAtqc 'SELECT 1' "$APPLICATION$words" >/dev/null
+}
+
+# Whether PgBouncer is just logging in to the database's server.
+logging_in() {
+    timeout --foreground 10 psql -XAq -c 'SHOW POOLS' "$CONSOLE" | awk -F '|' '
+        NR == 1 { while ($++column != "sv_login" && column < NF); }
+        $1 == ENVIRON["DATABASE"] { logins += $column }
+        END { exit !logins }'
 }
 
 # Where the clients belong: new, when the switchover was committed; old, when it was not and the source takes writes.
@@ -75,15 +92,11 @@ finish() {
     fi
     [[ $paused ]] && place=${over:-$(outcome)}
     if [[ $place == new ]]; then
-        lines go >"$INI" && console RELOAD && console "RESUME $DATABASE" ||
+        exchanged >"$INI" && console RELOAD && console "RESUME $DATABASE" ||
             give_up "Switched over, but PgBouncer does not follow. By hand: \"$DATABASE = $NEW\" in $INI, then RELOAD; RESUME $DATABASE;"
         say "resumed, to the new server, after $((SECONDS - paused)) s"
         say "next: SELECT repl_stop('$SUBSCRIPTION'); on the target, when nobody uses the old server any more"
         exit 0
-    fi
-    if [[ $edited ]]; then
-        printf '%s\n' "$old" >"$INI"
-        console RELOAD || say "By hand, on PgBouncer's console: RELOAD;"
     fi
     if [[ $paused ]]; then
         console "RESUME $DATABASE" || say "By hand, on PgBouncer's console: RESUME $DATABASE;"
@@ -99,17 +112,13 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-[[ $(lines try) != "$old" ]] || give_up "$INI has no line \"$DATABASE = ...\" in [databases]"
+exchanged >/dev/null || give_up "$INI has no line \"$DATABASE = ...\" in [databases]"
 patience=$(console 'SHOW CONFIG' | sed -n 's/^query_wait_timeout|\([0-9]*\).*/\1/p')
 ((patience == 0 || patience > pause_timeout + max_stall + 15)) ||
     give_up "PgBouncer's query_wait_timeout of $patience s would end clients that wait: SET query_wait_timeout = $((pause_timeout + max_stall + 20)); on its console"
 
 say "trying the new server"
-edited=yes
-lines try >"$INI"
-console RELOAD
-timeout --foreground 15 psql -XAtqc 'SELECT 1' "$APPLICATION dbname=${DATABASE}_decamp" >/dev/null ||
-    give_up "the application cannot log in to \"$NEW\": role, password, pg_hba.conf?"
+try_new || give_up "the application cannot log in to \"$NEW\": role, password, pg_hba.conf?"
 
 if [[ $(status state) == finished ]]; then
     say "the switchover has been done before"
@@ -122,6 +131,10 @@ else
 fi
 
 say "pausing"
+# a login that PAUSE cuts off counts as failed, which PgBouncer may tell a client after RESUME
+for _ in {1..50}; do
+    logging_in || break
+done
 paused=$SECONDS
 timeout --foreground "$pause_timeout" psql -XAtq -v ON_ERROR_STOP=1 -c "PAUSE $DATABASE" "$CONSOLE" ||
     give_up "transactions did not end within $pause_timeout s (or pool_mode is session, where PAUSE waits for clients to leave)"

@@ -126,7 +126,7 @@ impl Bouncer {
             .env("SUBSCRIPTION", crate::migration::NAME)
             .env("TARGET", &self.target)
             .env("CONSOLE", format!("{here} user=console dbname=pgbouncer"))
-            .env("APPLICATION", format!("{here} user={ROLE}"))
+            .env("APPLICATION", format!("user={ROLE}"))
             .env("INI", self.directory.join("pgbouncer.ini"))
             .env("DATABASE", DATABASE)
             .env("NEW", &self.new);

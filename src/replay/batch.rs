@@ -185,12 +185,13 @@ pub fn run(
     outcome.complete = more.is_empty();
     for (at, flow) in flows {
         let full = more.oids.contains(&plans[at].oid);
-        plans[at].adapt(flow.rows, flow.bytes, full);
+        plans[at].adapt(flow.rows, flow.bytes, full, segments.answer);
     }
     if let (Some(mark), false) = (mark, marked.is_empty()) {
         mark.note(source, target, uuid, &marked)?;
     }
     target.batch("commit")?;
+    let asked = Instant::now();
     outcome.left = more.oids;
     if outcome.complete && began.elapsed() < SOON {
         source.batch("commit")?;
@@ -202,6 +203,9 @@ pub fn run(
         source.list_done()?;
         outcome.next = Some((as_of, next));
     }
+    // one long wait does not make a long line
+    let doubled = segments.answer * 2 + Duration::from_millis(5);
+    segments.answer = asked.elapsed().min(doubled);
     Ok(outcome)
 }
 

@@ -79,6 +79,8 @@ pub struct Segments {
     seen: HashMap<u32, Instant>,
     /// the poll that the connection has prepared
     prepared: String,
+    /// how long the source took to answer the last commit
+    pub answer: Duration,
     looked: Instant,
     look_took: Duration,
     looked_at_others: Option<Instant>,
@@ -105,6 +107,7 @@ impl Segments {
             filled: Vec::new(),
             seen: HashMap::new(),
             prepared: String::new(),
+            answer: Duration::ZERO,
             looked: Instant::now(),
             look_took: Duration::ZERO,
             looked_at_others: None,

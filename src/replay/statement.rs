@@ -3,6 +3,8 @@
 //! Source: one COPY takes deltas out of the segments and reads the rows they point to, in one snapshot. Target: into a
 //! staging table, then merged.
 
+use std::time::Duration;
+
 use super::ladder::Mode;
 use super::multiset::Multiset;
 use super::part::Part;
@@ -273,13 +275,18 @@ impl Plan {
 
     /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it
     /// took; if those were few rows changed over and over, the next takes more deltas for as many rows.
-    pub fn adapt(&mut self, rows: u64, bytes: u64, full: bool) {
+    /// `answer`: how long the source takes to answer anything; over a long line batches are larger, for there are waits in each.
+    pub fn adapt(&mut self, rows: u64, bytes: u64, full: bool, answer: Duration) {
         const BATCH_BYTES: u64 = 32 << 20;
         const MOST_REPEATS: u64 = 10;
+        const LONG_LINE: u128 = 10;
         let Some(width) = bytes.checked_div(rows) else {
             return;
         };
-        let keys = (BATCH_BYTES / width.max(1)).clamp(50, MOST_KEYS);
+        let larger = u64::try_from(answer.as_millis() / LONG_LINE)
+            .unwrap_or(u64::MAX)
+            .clamp(1, 5);
+        let keys = (larger * BATCH_BYTES / width.max(1)).clamp(50, larger * MOST_KEYS);
         let repeats = if full {
             (self.limit / rows).clamp(1, MOST_REPEATS)
         } else {

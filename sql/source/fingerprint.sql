@@ -21,8 +21,12 @@ files(root, list) as (
 missing(root, list) as (
     select f.root, string_agg(concat_ws('.', f.oid, a.attnum), ',' order by f.oid, a.attnum)
     from family f
-    join pg_catalog.pg_attribute a on a.attrelid = f.oid
-    where a.attnum > 0 and not a.attisdropped and (to_jsonb(a) ->> 'atthasmissing')::boolean
+    -- table by table, or every column of the database is made json
+    cross join lateral (
+        select c.attnum from pg_catalog.pg_attribute c
+        where c.attrelid = f.oid and c.attnum > 0 and not c.attisdropped and (to_jsonb(c) ->> 'atthasmissing')::boolean
+        offset 0
+    ) a
     group by f.root
 ),
 keys(root, list) as (

@@ -102,9 +102,11 @@ fn swaps_while_another_table_is_locked() {
         .batch_execute("begin; lock table calm in access exclusive mode")
         .expect("a lock");
     pair.query("SELECT repl_resume('heroku')");
-    pair.poll(&format!(
-        "select count(*) = {ROWS} from swapped where spot = {ROWS} + 1 - id"
-    ));
+    pair.target.poll_until(
+        TARGET_DATABASE,
+        &format!("select count(*) = {ROWS} from swapped where spot = {ROWS} + 1 - id"),
+        4 * SOON,
+    );
     assert_eq!(
         pair.query("select count(*) from calm where n < 0"),
         "0",

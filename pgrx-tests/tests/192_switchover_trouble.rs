@@ -86,6 +86,10 @@ fn accidents(accident: fn(&Pair, i32)) {
                 assert_helpful(&error);
             }
         }
+        // the last step may have been taken when the word of a cancelled call came
+        if *step == "finished" && pair.status("state") == "finished" {
+            pair.query("SELECT repl_unfence('heroku', force => true)");
+        }
         assert_unfenced(&pair, round);
     }
     // and then it works

@@ -78,6 +78,8 @@ fn carry(
             latch::check_for_interrupts();
             progress(flow)?;
         }
+        // not two of them in memory
+        drop(row);
         next = from.next_row()?;
     }
     to.put(&block)?;

@@ -49,6 +49,8 @@ pub struct Shunned {
 }
 
 const SHUN: Duration = Duration::from_secs(5);
+/// After a table was found changed.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Memory {
     /// Work goes on: forget the failure.
@@ -213,7 +215,12 @@ fn handle(
         })?;
         return Ok(if stopped { Next::Stop } else { Next::Again });
     }
-    let wait = memory.backoff.next();
+    // that a table has changed is no outage: one change after the other must not make the waits longer
+    let wait = if failure.sqlstate == "40001" && failure.origin == Origin::Here {
+        LOOK_AGAIN
+    } else {
+        memory.backoff.next()
+    };
     let news = memory.told.as_deref() != Some(failure.sqlstate.as_str());
     memory.told = Some(failure.sqlstate.clone());
     xact::run(|| {

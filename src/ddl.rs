@@ -339,39 +339,38 @@ fn renewed(
     let same_columns = old.len() == new.len() && old.iter().zip(&new).all(|(o, n)| o.0 == n.0);
     let mut segments = segment::read(source, names)?;
     segments.retain(|s| s.table == is.oid);
-    let change = if relation.keyless {
-        Became::Another
-    } else if !same_columns {
-        for one in &segments {
+    if !relation.keyless && !same_columns {
+        // deltas of the old key are of no use; nothing that is known of a segment is believed of the one after it
+        for one in &mut segments {
             source.batch(&format!(
                 "drop table {}",
                 names.segment(one.table, one.number)
             ))?;
-        }
-        Became::Another
-    } else {
-        for (place, ((_, old), (_, new))) in old.iter().zip(&new).enumerate() {
-            if old == new {
-                continue;
-            }
-            for one in &segments {
-                source.batch(&format!(
-                    "alter table {} alter k{n} type {new} using k{n}::{new}",
-                    names.segment(one.table, one.number),
-                    n = place + 1
-                ))?;
-            }
-        }
-        Became::Changed
-    };
-    // after segments that are dropped the next number follows: nothing that is known of one is believed of another
-    if !same_columns && !relation.keyless {
-        for one in &mut segments {
             one.number += 1;
+        }
+        capture::renew(source, names, is, &segments)?;
+        // whoever copies the table anew puts the triggers on. Should we die before that is noted, their absence is noticed
+        capture::suspend(source, names, is)?;
+        return Ok(Became::Another);
+    }
+    for (place, ((_, old), (_, new))) in old.iter().zip(&new).enumerate() {
+        if old == new {
+            continue;
+        }
+        for one in &segments {
+            source.batch(&format!(
+                "alter table {} alter k{n} type {new} using k{n}::{new}",
+                names.segment(one.table, one.number),
+                n = place + 1
+            ))?;
         }
     }
     capture::renew(source, names, is, &segments)?;
-    Ok(change)
+    Ok(if relation.keyless {
+        Became::Another
+    } else {
+        Became::Changed
+    })
 }
 
 fn is_locked(failure: &Failure) -> bool {

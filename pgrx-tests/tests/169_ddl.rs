@@ -147,6 +147,11 @@ fn ddl_is_done_on_both_sides_or_on_none() {
         "2BP01",
         &["taken back"],
     );
+    assert_says(
+        &pair.refused("BEGIN; SELECT repl_ddl('heroku', 'select 1'); COMMIT"),
+        "25001",
+        &["outside BEGIN"],
+    );
     // locked on the source for longer than we may wait
     let mut holder = pair.source.connect_as_app();
     holder

@@ -6,7 +6,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern, search_path};
 
-use super::argument;
+use super::{argument, call};
 use crate::ddl::{self, Became, Ddl};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
@@ -26,6 +26,7 @@ fn repl_ddl(
     timeout: default!(Option<Interval>, "'30 seconds'"),
 ) -> Result<String, ErrorReport> {
     server::refuse_read_only("repl_ddl")?;
+    call::refuse_block("repl_ddl")?;
     let name = argument::required(name, "name")?;
     let sql = argument::required(sql, "sql")?;
     let timeout = timeout

@@ -56,6 +56,7 @@ mod retry;
 mod row;
 mod template;
 mod throttle;
+mod uninstall;
 
 use pgrx::{extension_sql_file, pg_guard};
 

@@ -9,6 +9,18 @@ pub enum Verify {
     Count,
 }
 
+/// The longest name a subscription may have.
+const LONGEST: usize = 41;
+const SUFFIX: &str = "_reverse";
+
+/// What the way back of a subscription is called.
+pub fn way_back(name: &str) -> String {
+    match name.strip_suffix(SUFFIX) {
+        Some(forward) if !forward.is_empty() => forward.to_owned(),
+        _ => format!("{}{SUFFIX}", &name[..name.len().min(LONGEST - SUFFIX.len())]),
+    }
+}
+
 /// One call of repl_fence or repl_switchover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -21,6 +33,8 @@ pub enum Task {
     Switchover {
         max_downtime: Duration,
         verify: Verify,
+        /// a subscription is to lead back
+        reverse: bool,
         dry_run: bool,
     },
 }
@@ -45,10 +59,11 @@ impl Order {
             Task::Switchover {
                 max_downtime,
                 verify,
+                reverse,
                 dry_run,
             } => {
                 let verify = u8::from(verify == Verify::Count);
-                ("s", max_downtime, verify + 2 * u8::from(dry_run))
+                ("s", max_downtime, verify + 2 * u8::from(dry_run) + 4 * u8::from(reverse))
             }
         };
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -76,6 +91,7 @@ impl Order {
                 } else {
                     Verify::None
                 },
+                reverse: choice & 4 == 4,
                 dry_run: choice & 2 == 2,
             },
             _ => return None,
@@ -87,6 +103,14 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_and_back_again() {
+        assert_eq!(way_back("heroku"), "heroku_reverse");
+        assert_eq!(way_back("heroku_reverse"), "heroku");
+        assert_eq!(way_back("_reverse"), "_reverse_reverse");
+        assert_eq!(way_back(&"a".repeat(LONGEST)).len(), LONGEST);
+    }
 
     #[test]
     fn what_is_told_is_understood() {
@@ -105,11 +129,13 @@ mod tests {
             Task::Switchover {
                 max_downtime: longest,
                 verify: Verify::Count,
+                reverse: false,
                 dry_run: true,
             },
             Task::Switchover {
                 max_downtime: Duration::from_secs(10),
                 verify: Verify::None,
+                reverse: true,
                 dry_run: false,
             },
         ] {

@@ -141,7 +141,7 @@ fn switchover_under_load() {
 
     let steps = pair.target.rows(
         TARGET_DATABASE,
-        "SELECT step, outcome, took > '0', message FROM repl_switchover('heroku')",
+        "SELECT step, outcome, took > '0', message FROM repl_switchover('heroku', reverse => false)",
     );
     let names: Vec<&str> = steps.iter().map(|s| s[0].as_str()).collect();
     assert_eq!(
@@ -151,6 +151,7 @@ fn switchover_under_load() {
             "materialized views",
             "statistics",
             "count",
+            "reverse",
             "catch up",
             "fence",
             "barrier",
@@ -158,7 +159,6 @@ fn switchover_under_load() {
             "sequences",
             "verify",
             "triggers",
-            "reverse",
             "finished"
         ]
     );
@@ -179,7 +179,7 @@ fn switchover_under_load() {
         "{steps:?}"
     );
     assert!(
-        steps[9][3].contains("counted behind the fence"),
+        steps[10][3].contains("counted behind the fence"),
         "{steps:?}"
     );
     assert_eq!(steps[1][3], "2 refreshed");
@@ -262,7 +262,7 @@ fn switchover_undone() {
     let pair = Pair::start();
     pair.source.app(&tables());
     pair.stream("");
-    pair.query("SELECT count(*) FROM repl_switchover('heroku', verify => 'none')");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku', verify => 'none', reverse => false)");
     // its apply worker may be there yet, or not any more
     let told = pair.query("SELECT repl_unfence('heroku', force => true)");
     assert!(told.contains("after the switchover"), "{told}");
@@ -270,7 +270,7 @@ fn switchover_undone() {
         .app("insert into t1 (n) values (17); update t2 set n = 99");
     pair.assert_migrated();
     assert_eq!(pair.status("state"), "streaming");
-    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku', reverse => false)");
     assert_eq!(pair.status("state"), "finished");
     wait::until_true(SOON, "the apply worker ends", || pair.our_workers() == "0");
     pair.query("SELECT repl_unfence('heroku', force => true)");
@@ -397,7 +397,7 @@ fn switchover_to_an_ordinary_role() {
         .app("update child set n = n + 1; delete from parent where id > 900");
     let steps = pair.target.rows(
         TARGET_DATABASE,
-        "SELECT step, outcome, message FROM repl_switchover('heroku')",
+        "SELECT step, outcome, message FROM repl_switchover('heroku', reverse => false)",
     );
     let told: Vec<&str> = steps.iter().map(|s| s[0].as_str()).collect();
     assert_eq!(told.last(), Some(&"validation"), "{steps:?}");

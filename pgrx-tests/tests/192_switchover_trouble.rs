@@ -36,9 +36,14 @@ fn call(pair: &Pair, arguments: &str) -> (i32, thread::JoinHandle<Option<DbError
     (pid, thread)
 }
 
-/// The source takes writes again, they arrive, and nothing is different.
+/// The source takes writes again, they arrive, and nothing is different; nothing is left of the way back.
 fn assert_unfenced(pair: &Pair, round: usize) {
     pair.poll_status("not fenced");
+    pair.poll("SELECT count(*) = 0 FROM repl_status WHERE name <> 'heroku'");
+    assert_eq!(
+        pair.query("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'decamp%'"),
+        "0"
+    );
     pair.source.app(&format!(
         "insert into item (n) values (-{round} - 1); update other set n = n + 1 where id = {round} + 1"
     ));
@@ -89,6 +94,7 @@ fn accidents(accident: fn(&Pair, i32)) {
         // a worker that takes the last step hears of a cancelled call too late
         pair.poll_status("not fenced OR state = 'finished'");
         if *step == "finished" && pair.status("state") == "finished" {
+            pair.stop_way_back();
             pair.query("SELECT repl_unfence('heroku', force => true)");
         }
         assert_unfenced(&pair, round);
@@ -152,7 +158,7 @@ fn switchover_when_both_die() {
 #[test]
 fn switchover_that_has_finished_stays_so() {
     let pair = pair();
-    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku', reverse => false)");
     pair.target.restart(Mode::Immediate);
     pair.source.restart(Mode::Immediate);
     assert_eq!(pair.status("state"), "finished");
@@ -207,7 +213,7 @@ fn switchover_with_steps_that_fail() {
     let (_, calling) = call(&pair, "");
     pair.source.app("select 1");
     gate.wait(&pair);
-    pair.sql("delete from other where id = 1000; update decamp.relation set deleted = deleted + 1");
+    pair.sql("set decamp.pass = 'on'; delete from other where id = 1000; update decamp.relation set deleted = deleted + 1");
     drop(gate);
     let error = calling
         .join()
@@ -278,7 +284,7 @@ fn switchover_finds_what_came_without_deltas() {
         let going = thread::spawn(move || {
             client
                 .simple_query(&format!(
-                    "SELECT * FROM repl_switchover('heroku', verify => '{verify}', max_downtime => '1 minute')"
+                    "SELECT * FROM repl_switchover('heroku', verify => '{verify}', max_downtime => '1 minute', reverse => false)"
                 ))
                 .map(drop)
         });

@@ -327,7 +327,13 @@ fn runbook_for_a_switchover_in_trouble() {
     let (_writer, _) = blocker(&pair);
     Part::of(&pair, "blockers").rest();
     assert_eq!(pair.status("state"), "finished");
+    pair.wait_until_way_back_streams();
     Part::of(&pair, "back").rest();
+    assert_eq!(pair.status("state"), "streaming");
+    assert_goes_on(&pair);
+    pair.query(&format!("SELECT count(*) FROM repl_switchover('{NAME}')"));
+    assert_eq!(pair.status("state"), "finished");
+    Part::of(&pair, "give up the target").rest();
     assert_goes_on(&pair);
     pair.query(&format!("SELECT count(*) FROM repl_switchover('{NAME}')"));
     assert_eq!(pair.status("state"), "finished");

@@ -88,6 +88,8 @@ mod resync_refusals;
 mod rewrites;
 #[path = "197_runbook.rs"]
 mod runbook;
+#[path = "198_reverse.rs"]
+mod reverse;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]

@@ -8,10 +8,11 @@ use crate::capture::{Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::pg::worker::{self, SWITCHOVER_CLASS};
+use crate::pg::worker::{self, APPLY_CLASS, SWITCHOVER_CLASS};
 use crate::pg::xact;
 use crate::replay::Trouble;
 use crate::subscription::{self, Fence};
+use crate::worker::switchover::disarm;
 
 /// What is wrong between here and the source.
 enum Finding {
@@ -34,6 +35,7 @@ impl Cycle<'_> {
 
     pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {
         let id = self.id();
+        self.look_at_way_back()?;
         let session = &mut *self.session;
         let standing = fence::standing(&mut session.source, &session.names)?;
         let known = xact::run(|| Ok(subscription::fence_of(id)))?;
@@ -52,6 +54,27 @@ impl Cycle<'_> {
         mended
     }
 
+    /// One that a dead call has left armed: the target is to take writes again.
+    fn look_at_way_back(&mut self) -> Result<(), Failure> {
+        let id = self.id();
+        let armed = || xact::run(|| Ok(subscription::armed_counterpart(id)));
+        if armed()?.is_none() || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
+            return Ok(());
+        }
+        let disarmed = armed().and_then(|back| back.as_ref().map_or(Ok(()), disarm));
+        worker::release(SWITCHOVER_CLASS, id);
+        disarmed
+    }
+
+    /// The other direction's worker may be writing what comes next here: nobody else is to, before it is gone.
+    fn is_awaited(&self) -> Result<bool, Failure> {
+        let id = self.id();
+        xact::run(|| {
+            let other = subscription::counterpart(id);
+            Ok(other.is_some_and(|other| !worker::pids(APPLY_CLASS, other.id).is_empty()))
+        })
+    }
+
     fn mend_fence(&mut self, known: Option<Fence>, finding: &Finding) -> Result<(), Trouble> {
         let id = self.id();
         let session = &mut *self.session;
@@ -61,6 +84,9 @@ impl Cycle<'_> {
         let name = session.subscription.name.clone();
         let (now, severity, message) = match finding {
             Finding::Abandoned => {
+                if self.is_awaited()? {
+                    return Ok(());
+                }
                 self.alone(fence::lower)?;
                 (
                     None,

@@ -12,7 +12,7 @@ use crate::pg::{latch, xact};
 use crate::selection::Choice;
 use crate::sequence;
 use crate::step::Outcome;
-use crate::subscription;
+use crate::subscription::{self, State};
 use crate::switchover::Verify;
 
 /// How it is to be done.
@@ -20,6 +20,7 @@ use crate::switchover::Verify;
 pub(super) struct Way {
     pub max_downtime: Duration,
     pub verify: Verify,
+    pub reverse: bool,
     pub dry_run: bool,
 }
 
@@ -97,12 +98,6 @@ impl Errand {
         let message = self.put_back()?;
         self.done(&message)?;
 
-        self.begin("reverse")?;
-        self.end(
-            Outcome::Skipped,
-            "no subscription leads back: what is written to the target from now on stays there",
-            false,
-        )?;
         self.finish(fenced)
     }
 
@@ -128,10 +123,39 @@ impl Errand {
         } else {
             None
         };
+        self.begin("reverse")?;
+        self.prepare_way_back(way)?;
+
         self.begin("catch up")?;
         let took = self.catch_up()?;
         self.done(&format!("caught up within {} ms", took.as_millis()))?;
         Ok(tally)
+    }
+
+    fn prepare_way_back(&mut self, way: Way) -> Result<(), Failure> {
+        if !way.reverse {
+            return self.end(
+                Outcome::Skipped,
+                "no subscription leads back, as told: what is written to the target after the last step stays there",
+                false,
+            );
+        }
+        if way.dry_run {
+            let id = self.subscription.id;
+            let finished = xact::run(|| Ok(subscription::counterpart(id)))?
+                .filter(|back| back.state == State::Finished);
+            if let Some(finished) = finished {
+                let message = self.recall(finished)?;
+                return self.done(&message);
+            }
+            return self.end(
+                Outcome::Skipped,
+                "dry run: the target is not fenced either",
+                false,
+            );
+        }
+        let message = self.arm()?;
+        self.done(&message)
     }
 
     /// Waits until the target equals the source as of a moment after the call.
@@ -211,22 +235,12 @@ impl Errand {
         self.begin("finished")?;
         self.check_caller()?;
         self.confirm()?;
-        let (id, name) = (self.subscription.id, self.subscription.name.clone());
-        let millis = fenced.elapsed().as_millis();
-        let message = format!(
-            "finished: writes were refused for {millis} ms; point the application at the target. The source goes on refusing writes, \
-             so that no straggler is lost; SELECT repl_stop('{name}') cleans it up and lets it take writes again"
-        );
+        self.confirm_way_back()?;
+        let id = self.subscription.id;
         let finished = xact::run(|| {
             let finished = subscription::finish(id);
             if finished {
-                self.run.end(
-                    self.number,
-                    Outcome::Done,
-                    &message,
-                    None,
-                    !self.subscription.ordinary,
-                );
+                self.awake_way_back()?;
             }
             Ok(finished)
         })?;
@@ -238,7 +252,11 @@ impl Errand {
         }
         self.raised = None;
         self.before = Some(subscription::Fence::Standing);
+        let message = self.finished(fenced)?;
         xact::run(|| {
+            let last = !self.subscription.ordinary;
+            self.run
+                .end(self.number, Outcome::Done, &message, None, last);
             super::wake_apply_worker(id);
             Ok(())
         })?;
@@ -246,6 +264,32 @@ impl Errand {
             self.validate()?;
         }
         Ok(())
+    }
+
+    /// What there is to say now that nothing is taken back any more.
+    fn finished(&mut self, fenced: Instant) -> Result<String, Failure> {
+        let name = self.subscription.name.clone();
+        let Some(back) = self.way_back_name() else {
+            return Ok(format!(
+                "finished: writes were refused for {} ms; point the application at the target. The source goes on refusing writes, so \
+                 that no straggler is lost; SELECT repl_stop('{name}') cleans it up and lets it take writes again",
+                fenced.elapsed().as_millis()
+            ));
+        };
+        let opened = self.open_way_back();
+        let millis = fenced.elapsed().as_millis();
+        Ok(match opened {
+            Ok(()) => format!(
+                "finished: writes were refused for {millis} ms; point the application at the target. What is written there flows back to \
+                 the source by subscription {back}, so that SELECT repl_switchover('{back}') can go back; the source refuses all \
+                 other writes. For good: SELECT repl_stop('{back}'), then SELECT repl_stop('{name}')"
+            ),
+            Err(failure) => format!(
+                "finished, but the target still refuses writes ({}): subscription {back} lets it take them as soon as it can, or \
+                 SELECT repl_unfence('{back}'); then point the application at the target",
+                failure.line()
+            ),
+        })
     }
 
     fn estimate(&mut self, way: Way, tally: &Option<Tally>) -> Result<(), Failure> {

@@ -329,7 +329,7 @@ fn runbook_for_a_switchover_in_trouble() {
     assert_eq!(pair.status("state"), "finished");
     pair.wait_until_way_back_streams();
     Part::of(&pair, "back").rest();
-    assert_eq!(pair.status("state"), "streaming");
+    pair.wait_for("streaming", SOON);
     assert_goes_on(&pair);
     pair.query(&format!("SELECT count(*) FROM repl_switchover('{NAME}')"));
     assert_eq!(pair.status("state"), "finished");

@@ -462,9 +462,14 @@ fn reverse_to_a_source_that_is_lost() {
 /// Sources of other versions, as targets.
 fn of_version(major: u32) {
     let pair = Pair::builder().source_version(major).start();
-    pair.load_zoo(100);
     pair.source.app(TABLES_OF_ALL_VERSIONS);
-    pair.stream("");
+    if major > 15 {
+        // what a pg_dump of its version writes is not at hand everywhere
+        pair.sql(&format!("{TABLES_OF_ALL_VERSIONS}; truncate item, detail, keyless"));
+    } else {
+        pair.load_zoo(100);
+    }
+    pair.stream(&format!("copy_schema => {}", major <= 15));
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     pair.sql(WRITES_OF_ALL_VERSIONS);
     caught_up(&pair, "heroku_reverse");

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Verify {
     None,
     Count,
+    /// counted, and all of their content
+    Checksum,
 }
 
 /// One call of repl_fence or repl_switchover.
@@ -47,7 +49,11 @@ impl Order {
                 verify,
                 dry_run,
             } => {
-                let verify = u8::from(verify == Verify::Count);
+                let verify = match verify {
+                    Verify::None => 0,
+                    Verify::Count => 1,
+                    Verify::Checksum => 8,
+                };
                 ("s", max_downtime, verify + 2 * u8::from(dry_run))
             }
         };
@@ -71,10 +77,10 @@ impl Order {
             },
             "s" => Task::Switchover {
                 max_downtime: time,
-                verify: if choice & 1 == 1 {
-                    Verify::Count
-                } else {
-                    Verify::None
+                verify: match choice & (1 | 8) {
+                    0 => Verify::None,
+                    1 => Verify::Count,
+                    _ => Verify::Checksum,
                 },
                 dry_run: choice & 2 == 2,
             },
@@ -111,6 +117,11 @@ mod tests {
                 max_downtime: Duration::from_secs(10),
                 verify: Verify::None,
                 dry_run: false,
+            },
+            Task::Switchover {
+                max_downtime: Duration::from_secs(10),
+                verify: Verify::Checksum,
+                dry_run: true,
             },
         ] {
             let order = Order {

@@ -12,13 +12,16 @@
 //! between, whoever comes next lowers the fence.
 
 mod barrier;
+mod evidence;
 mod except;
 mod fencing;
 mod going;
 mod moment;
+mod moves;
 mod readiness;
 mod restoring;
 mod tally;
+mod verification;
 
 use std::cell::Cell;
 use std::rc::Rc;

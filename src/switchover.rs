@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Verify {
     None,
     Count,
+    /// counted, and all of their content
+    Checksum,
 }
 
 /// The longest name a subscription may have.
@@ -62,7 +64,11 @@ impl Order {
                 reverse,
                 dry_run,
             } => {
-                let verify = u8::from(verify == Verify::Count);
+                let verify = match verify {
+                    Verify::None => 0,
+                    Verify::Count => 1,
+                    Verify::Checksum => 8,
+                };
                 ("s", max_downtime, verify + 2 * u8::from(dry_run) + 4 * u8::from(reverse))
             }
         };
@@ -86,10 +92,10 @@ impl Order {
             },
             "s" => Task::Switchover {
                 max_downtime: time,
-                verify: if choice & 1 == 1 {
-                    Verify::Count
-                } else {
-                    Verify::None
+                verify: match choice & (1 | 8) {
+                    0 => Verify::None,
+                    1 => Verify::Count,
+                    _ => Verify::Checksum,
                 },
                 reverse: choice & 4 == 4,
                 dry_run: choice & 2 == 2,
@@ -137,6 +143,12 @@ mod tests {
                 verify: Verify::None,
                 reverse: true,
                 dry_run: false,
+            },
+            Task::Switchover {
+                max_downtime: Duration::from_secs(10),
+                verify: Verify::Checksum,
+                reverse: true,
+                dry_run: true,
             },
         ] {
             let order = Order {

@@ -237,8 +237,14 @@ fn runbook_for_tables_that_stop() {
     assert_goes_on(&pair);
 
     pair.sql("delete from orders where id = 9; update orders set note = 'x' where id = 10");
-    let repaired = Part::of(&pair, "differ").next();
+    let mut part = Part::of(&pair, "differ");
+    let repaired = part.next();
     assert!(repaired.contains("public.orders"), "{repaired}");
+    let rehearsed = part.next();
+    assert!(
+        rehearsed.contains("2 tables are equal, all rows"),
+        "{rehearsed}"
+    );
     assert_goes_on(&pair);
 
     stop();

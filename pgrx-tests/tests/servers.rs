@@ -108,6 +108,8 @@ mod stopped_tables;
 mod swaps;
 #[path = "191_switchover.rs"]
 mod switchover;
+#[path = "195_switchover_checksum.rs"]
+mod switchover_checksum;
 #[path = "192_switchover_trouble.rs"]
 mod switchover_trouble;
 #[path = "168_tables_out.rs"]

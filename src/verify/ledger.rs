@@ -6,10 +6,11 @@
 //! has to do: then an interrupted verification leaves nothing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::{server, spi};
+use crate::pg::{server, spi, xact};
 use crate::quote;
 use crate::row::Row;
 use crate::subscription::{self, Subscription};
@@ -26,6 +27,8 @@ pub struct Line {
     pub how: String,
     /// microseconds
     pub took: i64,
+    /// how long summing up the table takes; at most, of one that an interrupted call has read; `None`: it was not read
+    pub summing: Option<Duration>,
     pub note: Option<String>,
 }
 
@@ -114,6 +117,7 @@ impl Ledger {
                 row.text("at")
             ),
             took: row.int("took"),
+            summing: Some(Duration::from_micros(row.int("took").unsigned_abs())),
             note: row.opt("note").map(str::to_owned),
         };
         Ok(rows
@@ -171,14 +175,14 @@ impl Ledger {
     fn run(&mut self, sql: &'static str, parameters: &[Option<&str>]) -> Result<Vec<Row>, Failure> {
         match &mut self.session {
             Some(session) => session.query(sql, parameters),
-            None => Ok(spi::write(sql, parameters)),
+            None => Ok(xact::within(|| spi::write(sql, parameters))),
         }
     }
 }
 
 /// A session in this database, `None` when its own socket does not let us in.
 fn own_session(subscription: &Subscription) -> Option<Connection> {
-    let info = subscription::local_target(&subscription.owner);
+    let info = xact::within(|| subscription::local_target(&subscription.owner));
     let title = subscription.title("verify ledger");
     let mut session =
         Connection::open(&info, Role::TargetLook, &server::encoding(), &title).ok()?;

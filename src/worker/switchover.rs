@@ -13,13 +13,16 @@
 //! between, whoever comes next lowers the fence.
 
 mod barrier;
+mod evidence;
 mod except;
 mod fencing;
 mod going;
 mod moment;
+mod moves;
 mod readiness;
 mod restoring;
 mod tally;
+mod verification;
 mod way_back;
 
 use std::cell::Cell;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Errand;
-use super::tally::Tally;
+use super::evidence::Evidence;
 use crate::failure::Failure;
 use crate::meter;
 use crate::pg::worker::{self, APPLY_CLASS};
@@ -42,9 +42,9 @@ const CARE: Duration = Duration::from_millis(100);
 
 impl Errand {
     pub(super) fn switch_over(&mut self, way: Way) -> Result<(), Failure> {
-        let mut tally = self.prepare(way)?;
+        let mut evidence = self.prepare(way)?;
         if way.dry_run {
-            return self.estimate(way, &tally);
+            return self.estimate(way, &evidence);
         }
         self.begin("fence")?;
         self.announce()?;
@@ -81,16 +81,16 @@ impl Errand {
         self.done(&message)?;
 
         self.begin("verify")?;
-        if let Some(tally) = &mut tally {
-            self.settle_counts(tally)?;
+        if let Some(evidence) = &mut evidence {
+            self.complete(evidence, false)?;
         }
         // what had happened before the fence without deltas, a partition that came with rows for one, is found meanwhile
         self.looked_since(closed)?;
-        match &mut tally {
+        match &mut evidence {
             None => self.end(Outcome::Skipped, "rows are not counted, as told", false)?,
-            Some(tally) => {
-                self.settle_counts(tally)?;
-                self.done(&tally.told_behind(fenced))?;
+            Some(evidence) => {
+                self.complete(evidence, true)?;
+                self.done(&evidence.told_behind(fenced))?;
             }
         }
 
@@ -102,10 +102,12 @@ impl Errand {
     }
 
     /// Everything that can be done while the application writes.
-    fn prepare(&mut self, way: Way) -> Result<Option<Tally>, Failure> {
+    fn prepare(&mut self, way: Way) -> Result<Option<Evidence>, Failure> {
         self.begin("check")?;
         let message = self.check(way.max_downtime)?;
         self.done(&message)?;
+
+        let proof = self.prove(way.verify, way.max_downtime)?;
 
         self.begin("materialized views")?;
         let message = self.refresh_views()?;
@@ -115,13 +117,13 @@ impl Errand {
         let message = self.analyze()?;
         self.done(&message)?;
 
-        let tally = if way.verify == Verify::Count {
+        let evidence = if way.verify == Verify::None {
+            None
+        } else {
             self.begin("count")?;
             let tally = self.count_before()?;
             self.done(&tally.told_before())?;
-            Some(tally)
-        } else {
-            None
+            Some(Evidence { tally, proof })
         };
         self.begin("reverse")?;
         self.prepare_way_back(way)?;
@@ -129,7 +131,7 @@ impl Errand {
         self.begin("catch up")?;
         let took = self.catch_up()?;
         self.done(&format!("caught up within {} ms", took.as_millis()))?;
-        Ok(tally)
+        Ok(evidence)
     }
 
     fn prepare_way_back(&mut self, way: Way) -> Result<(), Failure> {
@@ -292,15 +294,15 @@ impl Errand {
         })
     }
 
-    fn estimate(&mut self, way: Way, tally: &Option<Tally>) -> Result<(), Failure> {
+    fn estimate(&mut self, way: Way, evidence: &Option<Evidence>) -> Result<(), Failure> {
         self.begin("estimate")?;
         let began = Instant::now();
         let caught_up = self.catch_up()?;
         self.set_sequences()?;
         let moving = began.elapsed();
-        let counting = tally
+        let counting = evidence
             .as_ref()
-            .map_or(Duration::ZERO, |tally| tally.expected(way.max_downtime));
+            .map_or(Duration::ZERO, |e| e.expected(way.max_downtime));
         let writers = self.writers()?;
         let message = format!(
             "dry run, nothing was fenced: writes would be refused for about {} ms (drain {} ms, sequences {} ms, verification up to {} \

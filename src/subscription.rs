@@ -7,7 +7,7 @@
 //!
 //!  streaming --> finished   repl_switchover; back by repl_unfence(force => true)
 //!  armed --> installing     the way back of that switchover, in its last step's transaction
-//!  finished --> catchup     when the way back has switched over in its turn
+//!  finished --> installing  when the way back has switched over in its turn
 //! ```
 //! The apply worker alone moves it forward, each time after the step's outcome is in the tables; a worker that starts
 //! goes on from the state it finds. Pausing is not a state but `enabled = false`.

@@ -12,7 +12,7 @@ use decamp_tests::step::Gate;
 use decamp_tests::{Pair, compare};
 
 const GO: &str =
-    "SELECT step, outcome, message FROM repl_switchover('heroku', verify => 'checksum'";
+    "SELECT step, outcome, message FROM repl_switchover('heroku', verify => 'checksum', reverse => false";
 
 /// Large and busy, small and busy, partitioned, without a key, and one at rest.
 fn pair() -> Pair {
@@ -130,7 +130,7 @@ fn switchover_stopped_by_a_difference() {
     let load = start_load(&pair);
     load.wait_until_busy();
     pair.sql(
-        "update still set n = -5 where id = 5; delete from log where at = 500; insert into log values (500, 'other'); \
+        "update still set n = -5 where id = 5; delete from log where at = 501; insert into log values (501, 'other'); \
          update twig set n = -1 where id = 1500",
     );
     let error = pair.refused(&format!("{GO})"));
@@ -152,7 +152,7 @@ fn switchover_stopped_by_a_difference() {
     assert_eq!(load.refused(), 0, "nobody was refused");
     assert_eq!(pair.status("fenced"), "f");
     pair.query("SELECT count(*) FROM repl_verify('heroku', tables => array['public.still', 'public.tree'], repair => true)");
-    pair.sql("update log set what = 'n' where at = 500");
+    pair.sql("update log set what = 'n' where at = 501");
     go(&pair, "");
     load.end();
     assert_eq!(pair.status("state"), "finished");

@@ -410,6 +410,61 @@ fn reverse_under_load() {
     pair.stop_migration();
 }
 
+/// Tables that come, go, and get another name between one switchover and the next.
+#[test]
+fn reverse_with_other_tables() {
+    let pair = Pair::start();
+    let tables = "create table stays (id int primary key, n int); create table goes (id int primary key, n int); \
+         insert into stays select i, i from generate_series(1, 100) as i; insert into goes select * from stays; \
+         create table comes (a int, b text); insert into comes select i, 'x' from generate_series(1, 50) as i";
+    pair.source.app(tables);
+    pair.stream("exclude => '{public.comes}'");
+    let write = "insert into stays select max(id) + 1, 0 from stays; insert into comes values (1, 'x'), (2, 'y')";
+    let go = |name: &str, back: &str| {
+        pair.query(&format!("SELECT count(*) FROM repl_switchover('{name}')"));
+        pair.query(&format!(
+            "SELECT repl_wait('{back}', 'streaming', timeout => '60 seconds')"
+        ));
+    };
+    let both_have = |sql: &str| {
+        let there = pair.source.rows(DATABASE, sql);
+        assert_eq!(there, pair.target.rows(TARGET_DATABASE, sql));
+        there
+    };
+    go("heroku", "heroku_reverse");
+    go("heroku_reverse", "heroku");
+    pair.sql("create table comes (a int, b text)");
+    pair.query("SELECT repl_add_table('heroku', 'public.comes')");
+    pair.query("SELECT repl_wait('heroku', 'streaming', timeout => '60 seconds')");
+    pair.query("SELECT repl_remove_table('heroku', 'public.goes')");
+    pair.query("SELECT repl_wait('heroku', 'streaming', timeout => '60 seconds')");
+    pair.query("SELECT repl_ddl('heroku', 'alter table stays rename to has_stayed; create view stays as select * from has_stayed')");
+    pair.wait_for("caught_up", SOON);
+
+    go("heroku", "heroku_reverse");
+    pair.sql(&write.replace("stays", "has_stayed"));
+    // neither followed nor fenced any more
+    pair.sql("update goes set n = 0");
+    caught_up(&pair, "heroku_reverse");
+    both_have("select * from has_stayed order by id");
+    assert_eq!(both_have("select * from comes order by a, b").len(), 52);
+    assert_eq!(
+        pair.source.query_one_text(DATABASE, "select sum(n) from goes"),
+        "5050"
+    );
+    assert_eq!(
+        pair.query("SELECT string_agg(\"table\", ' ' ORDER BY \"table\") FROM repl_tables WHERE subscription = 'heroku_reverse'"),
+        "comes has_stayed"
+    );
+    go("heroku_reverse", "heroku");
+    pair.source.app(&write.replace("stays", "has_stayed"));
+    pair.wait_for("caught_up", SOON);
+    both_have("select * from has_stayed order by id");
+    assert_eq!(both_have("select * from comes order by a, b").len(), 54);
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+}
+
 /// What keeps a way back from being armed is said before anything is done.
 #[test]
 fn reverse_refused() {

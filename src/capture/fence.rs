@@ -18,6 +18,8 @@ use crate::template::fill;
 
 const BEGIN: &str = "/* decamp fence */";
 const END: &str = "/* end of decamp fence */";
+/// Where it goes.
+const BODY: &str = "\nbegin\n";
 
 /// How many of the capture functions refuse writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,8 +198,13 @@ fn block(names: &Names) -> String {
 
 /// With the block behind the body's first `begin`. `None` for a body without one, which is none of ours.
 fn fenced(definition: &str, block: &str) -> Option<String> {
-    let (head, tail) = definition.split_once("\nbegin\n")?;
-    Some(format!("{head}\nbegin\n{block}\n{tail}"))
+    let (head, tail) = definition.split_once(BODY)?;
+    Some(format!("{head}{BODY}{block}\n{tail}"))
+}
+
+/// The statements that make capture functions, each with the block.
+pub(super) fn in_all(statements: &str, names: &Names) -> String {
+    statements.replace(BODY, &format!("{BODY}{}\n", block(names)))
 }
 
 fn open(definition: &str) -> String {

@@ -9,22 +9,17 @@ pub fn armed_counterpart(id: i32) -> Option<Subscription> {
     counterpart(id).filter(|back| back.state == State::Armed)
 }
 
-/// Lets it work, behind a fence that whoever is at work lowers at once, and its apply worker should that one have died. One that
-/// was armed has capture on its source; what it is to do about its target comes now. One that was finished has been there before.
+/// Lets it work, behind a fence that whoever is at work lowers at once, and its apply worker should that one have died. Its new
+/// tables are captured; what is to be done about its target comes now.
 pub fn awake(counterpart: &Subscription) {
-    let next = match counterpart.state {
-        State::Armed => State::Installing,
-        _ => State::Catchup,
-    };
     let moved = spi::update(
         "update decamp.subscription \
-         set state = $2, state_since = pg_catalog.clock_timestamp(), enabled = true, \
+         set state = 'installing', copy_data = false, state_since = pg_catalog.clock_timestamp(), enabled = true, \
              fence = 'raising', fenced_at = coalesce(fenced_at, pg_catalog.clock_timestamp()), \
              complete_at = null, looked_at = null, error = null, error_sqlstate = null, hint = null, retry_at = null \
-         where id = $1::int4 and state = $3",
+         where id = $1::int4 and state = $2",
         &[
             Some(&counterpart.id.to_string()),
-            Some(next.as_str()),
             Some(counterpart.state.as_str()),
         ],
     );
@@ -39,12 +34,13 @@ pub fn drop_armed(id: i32) {
     );
 }
 
-/// A way back begins with the rows that were carried over: once each of its tables is captured, a table may be copied anew as
-/// in any other subscription.
+/// What was switched over to begins with the rows that were carried there: once each of its tables is captured, a table may be
+/// copied anew as in any other subscription.
 pub fn take_rows_as_copied(id: i32) {
     spi::update(
         "update decamp.subscription s set copy_data = true \
-         where s.id = $1::int4 and s.counterpart_id is not null and not s.copy_data \
+         where s.id = $1::int4 and not s.copy_data \
+           and exists (select 1 from decamp.subscription o where o.id = s.counterpart_id or o.counterpart_id = s.id) \
            and not exists (select 1 from decamp.relation r \
                            where r.subscription_id = s.id and 'init' in (r.state, r.errored_from))",
         &[Some(&id.to_string())],

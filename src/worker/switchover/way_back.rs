@@ -52,15 +52,38 @@ impl Errand {
         }
     }
 
-    /// That has brought the writes here, and is to take them on from where they go now.
-    pub(super) fn recall(&mut self, back: Subscription) -> Result<String, Failure> {
+    /// One that has switched over to here, and goes on with what is written there after the last step.
+    fn recall(&mut self, back: Subscription) -> Result<String, Failure> {
+        let message = self.look_back(back)?;
+        let back = self.way_back.as_ref().expect("just looked at").subscription.id;
+        let known = xact::run(|| Ok(relation::of(back)))?;
+        let tables = self.targets()?;
+        // repl_add_table and repl_remove_table since
+        let new: Vec<Table> = tables
+            .iter()
+            .filter(|t| known.iter().all(|r| r.oid != t.oid))
+            .cloned()
+            .collect();
+        let gone = known
+            .iter()
+            .filter(|r| tables.iter().all(|t| t.oid != r.oid));
+        self.untouched.set(false);
+        xact::run(|| {
+            for table in &new {
+                relation::insert(back, table);
+            }
+            for relation in gone {
+                relation::leave(back, relation.oid);
+            }
+            Ok(())
+        })?;
+        self.capture_all(&new)?;
+        Ok(message)
+    }
+
+    /// Errors: 55000 when it cannot go on.
+    pub(super) fn look_back(&mut self, back: Subscription) -> Result<String, Failure> {
         let names = Names::of(&back.name);
-        let advice = || {
-            format!(
-                "SELECT repl_stop('{}'); forgets it; the next call arms a new way back.",
-                back.name
-            )
-        };
         let mut source = self.reach(&back)?;
         if !capture::own(&mut source, &names, &back.uuid)?
             || !fence::standing(&mut source, &names)?.is_whole()
@@ -70,7 +93,10 @@ impl Errand {
                 format!("the database that writes are to go to has lost the fence of subscription {:?}", back.name),
             )
             .detail("It may have taken writes of its own since the last switchover.")
-            .hint(advice()));
+            .hint(format!(
+                "SELECT repl_stop('{}'); forgets it; the next call arms a new way back.",
+                back.name
+            )));
         }
         let message = format!(
             "{} leads back: it goes on with what is written there after the last step",
@@ -101,8 +127,7 @@ impl Errand {
         let source = &mut self.way_back.as_mut().expect("just set").source;
         capture::prepare(source, &names, &back.uuid)?;
         fence::admit(source, &names, &uuid)?;
-        let pairs = self.counterparts()?;
-        let tables: Vec<Table> = pairs.into_iter().map(|(_, target)| target).collect();
+        let tables = self.targets()?;
         xact::run(|| {
             for table in &tables {
                 relation::insert(back.id, table);
@@ -110,9 +135,6 @@ impl Errand {
             Ok(())
         })?;
         self.capture_all(&tables)?;
-        let source = &mut self.way_back.as_mut().expect("set above").source;
-        capture::settle(source, &names)?;
-        fence::raise(source, &names)?;
         let ours = self.names.clone();
         fence::admit(self.source()?, &ours, &back.uuid)?;
         Ok(format!(
@@ -172,7 +194,13 @@ impl Errand {
         Ok(source)
     }
 
-    /// Replay goes on meanwhile, and both wait for each other's locks.
+    /// The tables that we replay into.
+    fn targets(&mut self) -> Result<Vec<Table>, Failure> {
+        let pairs = self.counterparts()?;
+        Ok(pairs.into_iter().map(|(_, target)| target).collect())
+    }
+
+    /// Fenced from the beginning: what we replay meanwhile is not to be captured. Replay goes on, and both wait for each other's locks.
     fn capture_all(&mut self, tables: &[Table]) -> Result<(), Failure> {
         let deadline = Instant::now() + INSTALLING;
         let mut backoff = Backoff::default();
@@ -184,8 +212,8 @@ impl Errand {
             let mut locked = None;
             let mut left = Vec::new();
             for table in open {
-                match capture::install(&mut back.source, &back.names, table, &segments) {
-                    Ok(_) => {}
+                match capture::install_fenced(&mut back.source, &back.names, table, &segments) {
+                    Ok(()) => {}
                     Err(failure) if failure.is_lock_timeout() => {
                         left.push(table);
                         locked = Some(failure);
@@ -194,6 +222,7 @@ impl Errand {
                 }
             }
             open = left;
+            capture::settle(&mut back.source, &back.names)?;
             let (Some(failure), Some(first)) = (locked, open.first()) else {
                 return Ok(());
             };

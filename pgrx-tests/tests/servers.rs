@@ -50,6 +50,10 @@ mod disappearance;
 mod drift;
 #[path = "190_fence.rs"]
 mod fence;
+#[path = "188_fence_barrier.rs"]
+mod fence_barrier;
+#[path = "189_fence_revoke.rs"]
+mod fence_revoke;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]

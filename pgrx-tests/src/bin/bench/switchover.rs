@@ -123,7 +123,7 @@ fn once(run: &Run, way: &str, report: &Report) -> Result<Refused, String> {
     load.wait_until_busy();
     load.wait_until_busy();
     let call = format!(
-        "SELECT step, message FROM repl_switchover('{}', verify => '{way}', reverse => false)",
+        "SELECT step, message, round(extract(epoch FROM took) * 1000) FROM repl_switchover('{}', verify => '{way}', reverse => false)",
         decamp::SUBSCRIPTION
     );
     let steps = run.target().try_rows(TARGET, &call);
@@ -132,7 +132,7 @@ fn once(run: &Run, way: &str, report: &Report) -> Result<Refused, String> {
     load.end();
     let steps = steps.map_err(|error| told(&error))?;
     for step in &steps {
-        report.progress(&format!("    {}", step.join(": ")));
+        report.progress(&format!("    {} ({} ms): {}", step[0], step[2], step[1]));
     }
     let told = steps
         .last()

@@ -42,6 +42,8 @@ mod copy_told;
 mod cuts;
 #[path = "169_ddl.rs"]
 mod ddl;
+#[path = "171_ddl_trouble.rs"]
+mod ddl_trouble;
 #[path = "150_deferral.rs"]
 mod deferral;
 #[path = "130_disappearance.rs"]

@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
-use crate::pg::{server, spi};
+use crate::libpq::Connection;
+use crate::own_session;
+use crate::pg::spi;
 use crate::quote;
 use crate::row::Row;
-use crate::subscription::{self, Subscription};
+use crate::subscription::Subscription;
 
 /// What `repl_verify` returns of one table, or of one kind of objects.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl Ledger {
         subjects: &[String],
     ) -> Result<(Self, HashMap<String, Line>), Failure> {
         let mut ledger = Self {
-            session: own_session(scope.subscription),
+            session: own_session::open(scope.subscription, "verify ledger"),
             verification: 0,
         };
         let name = scope.subscription.name.as_str();
@@ -174,15 +175,4 @@ impl Ledger {
             None => Ok(spi::write(sql, parameters)),
         }
     }
-}
-
-/// A session in this database, `None` when its own socket does not let us in.
-fn own_session(subscription: &Subscription) -> Option<Connection> {
-    let info = subscription::local_target(&subscription.owner);
-    let title = subscription.title("verify ledger");
-    let mut session =
-        Connection::open(&info, Role::TargetLook, &server::encoding(), &title).ok()?;
-    // somebody may have the tables locked who waits for us
-    session.batch("set lock_timeout = '10s'").ok()?;
-    Some(session)
 }

@@ -309,6 +309,24 @@ comment on column decamp.skipped.ended_at is 'null: still left out';
 comment on column decamp.skipped.ended_by is 'role and function that ended it';
 comment on column decamp.skipped.queued is 'after the end: the key is in a segment again, or its table was copied anew';
 
+create table decamp.ddl (
+    id                bigint generated always as identity,
+    subscription_id   int not null,
+    statement         text not null,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    told              boolean not null default false,
+    constraint ddl_pkey primary key (id),
+    constraint ddl_subscription_fkey
+        foreign key (subscription_id) references decamp.subscription (id) on delete cascade
+);
+
+-- no policy, as on decamp.subscription: there may be a password in a statement
+alter table decamp.ddl enable row level security;
+
+comment on table decamp.ddl is
+    'statements that repl_ddl is running, and those it was interrupted with when only the target had committed';
+comment on column decamp.ddl.told is 'it was done on the target and not on the source, and repl_events says so';
+
 create table decamp.step (
     subscription_id   int not null,
     run               bigint not null,

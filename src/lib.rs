@@ -31,6 +31,7 @@ mod applied;
 mod event;
 mod history;
 mod offered;
+mod own_session;
 mod relation;
 mod skipped;
 mod step;

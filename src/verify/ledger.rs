@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
-use crate::pg::{server, spi, xact};
+use crate::libpq::Connection;
+use crate::own_session;
+use crate::pg::{spi, xact};
 use crate::quote;
 use crate::row::Row;
-use crate::subscription::{self, Subscription};
+use crate::subscription::Subscription;
 
 /// What `repl_verify` returns of one table, or of one kind of objects.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl Ledger {
         subjects: &[String],
     ) -> Result<(Self, HashMap<String, Line>), Failure> {
         let mut ledger = Self {
-            session: own_session(scope.subscription),
+            session: own_session::open(scope.subscription, "verify ledger"),
             verification: 0,
         };
         let name = scope.subscription.name.as_str();
@@ -178,15 +179,4 @@ impl Ledger {
             None => Ok(xact::within(|| spi::write(sql, parameters))),
         }
     }
-}
-
-/// A session in this database, `None` when its own socket does not let us in.
-fn own_session(subscription: &Subscription) -> Option<Connection> {
-    let info = xact::within(|| subscription::local_target(&subscription.owner));
-    let title = subscription.title("verify ledger");
-    let mut session =
-        Connection::open(&info, Role::TargetLook, &server::encoding(), &title).ok()?;
-    // somebody may have the tables locked who waits for us
-    session.batch("set lock_timeout = '10s'").ok()?;
-    Some(session)
 }

@@ -1,6 +1,7 @@
 //! The apply worker's loop, from the first chunk on: copy workers, replay, sequences, capture, status.
 
 mod anew;
+mod calls;
 mod copying;
 mod drift;
 mod fence;

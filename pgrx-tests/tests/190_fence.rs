@@ -239,7 +239,7 @@ fn fence_of_unlogged_tables_and_of_row_security() {
     pair.query("SELECT repl_unfence('heroku')");
     let mut other = pair.source.connect_as("other", DATABASE);
     other
-        .batch_execute("insert into hidden values (1000, current_user); update hidden set n = -1; delete from fleeting where id < 50")
+        .batch_execute("insert into hidden values (2000, current_user); update hidden set n = -1; delete from fleeting where id < 50")
         .expect("it may write again");
     pair.assert_migrated();
     pair.query(

@@ -239,28 +239,33 @@ fn reverse_of_a_dead_call_begins_by_itself() {
         } else {
             ("heroku", "heroku_reverse")
         };
-        // our own worker is held on its way out, so that the fence is not lowered
-        pair.sql("create schema if not exists hold");
-        pair.sql(&format!(
-            "create or replace function hold.finished() returns trigger language plpgsql as $$ begin \
-                 if new.state = 'finished' and new.name = '{from}' then \
-                     perform pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'pg_decamp switchover'; \
-                 end if; return null; end $$; \
-             drop trigger if exists finished on decamp.subscription; \
-             create constraint trigger finished after update on decamp.subscription deferrable initially deferred \
-                 for each row execute function hold.finished()"
+        let gate = Gate::before(&pair, "finished");
+        let mut client = pair.target.connect(TARGET_DATABASE);
+        let sql = format!("SELECT * FROM repl_switchover('{from}', max_downtime => '1 minute')");
+        let calling = thread::spawn(move || client.simple_query(&sql).map(drop));
+        gate.wait(&pair);
+        // whoever lowers the fence waits for this
+        let mut lock = if back {
+            pair.source.connect_as_app()
+        } else {
+            pair.target.connect(TARGET_DATABASE)
+        };
+        lock.batch_execute(&format!("begin; lock table decamp_{to}.origin in exclusive mode"))
+            .expect("a lock");
+        drop(gate);
+        pair.poll(&format!(
+            "SELECT state = 'finished' FROM repl_status WHERE name = '{from}'"
         ));
-        let outcome = pair.target.try_rows(
-            TARGET_DATABASE,
-            &format!("SELECT * FROM repl_switchover('{from}')"),
-        );
-        pair.sql("drop schema hold cascade");
-        println!("{outcome:?}");
-        if state(&pair, from) != "finished" {
-            // it was ended before its commit
-            assert_eq!(state(&pair, from), "streaming");
-            pair.query(&format!("SELECT count(*) FROM repl_switchover('{from}')"));
-        }
+        pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
+        let error = calling
+            .join()
+            .expect("the call has ended")
+            .expect_err("it has not seen the end");
+        let error = error.as_db_error().expect("the server's word");
+        assert_says(error, "58000", &["switchover is finished", "repl_status"]);
+        refuses(&pair.source, DATABASE);
+        refuses(&pair.target, TARGET_DATABASE);
+        lock.batch_execute("rollback").expect("the lock goes");
         pair.poll(&format!(
             "SELECT state = 'streaming' AND NOT fenced FROM repl_status WHERE name = '{to}'"
         ));
@@ -438,7 +443,7 @@ fn reverse_with_other_tables() {
     pair.query("SELECT repl_wait('heroku', 'streaming', timeout => '60 seconds')");
     pair.query("SELECT repl_remove_table('heroku', 'public.goes')");
     pair.query("SELECT repl_wait('heroku', 'streaming', timeout => '60 seconds')");
-    pair.query("SELECT repl_ddl('heroku', 'alter table stays rename to has_stayed; create view stays as select * from has_stayed')");
+    pair.query("SELECT repl_ddl('heroku', 'alter table stays rename to has_stayed')");
     pair.wait_for("caught_up", SOON);
 
     go("heroku", "heroku_reverse");

@@ -11,7 +11,8 @@ use crate::libpq::Connection;
 use crate::pg::worker::{self, APPLY_CLASS, SWITCHOVER_CLASS};
 use crate::pg::xact;
 use crate::replay::Trouble;
-use crate::subscription::{self, Fence};
+use crate::subscription::{self, Fence, Subscription};
+use crate::worker::apply::Session;
 use crate::worker::switchover::disarm;
 
 /// What is wrong between here and the source.
@@ -66,15 +67,6 @@ impl Cycle<'_> {
         disarmed
     }
 
-    /// The other direction's worker may be writing what comes next here: nobody else is to, before it is gone.
-    fn is_awaited(&self) -> Result<bool, Failure> {
-        let id = self.id();
-        xact::run(|| {
-            let other = subscription::counterpart(id);
-            Ok(other.is_some_and(|other| !worker::pids(APPLY_CLASS, other.id).is_empty()))
-        })
-    }
-
     fn mend_fence(&mut self, known: Option<Fence>, finding: &Finding) -> Result<(), Trouble> {
         let id = self.id();
         let session = &mut *self.session;
@@ -84,16 +76,8 @@ impl Cycle<'_> {
         let name = session.subscription.name.clone();
         let (now, severity, message) = match finding {
             Finding::Abandoned => {
-                if self.is_awaited()? {
-                    return Ok(());
-                }
-                self.alone(fence::lower)?;
-                (
-                    None,
-                    Severity::Warning,
-                    "unfenced: the call that had fenced the source was interrupted; the source takes writes again, nothing is lost"
-                        .to_owned(),
-                )
+                lower(self.session)?;
+                return Ok(());
             }
             Finding::Unknown => (
                 Some(Fence::Standing),
@@ -109,7 +93,7 @@ impl Cycle<'_> {
                 }
                 let open = standing.functions - standing.fenced;
                 if standing.fenced > 0 {
-                    self.alone(fence::raise)?;
+                    alone(session, fence::raise)?;
                     (
                         known,
                         Severity::Warning,
@@ -134,17 +118,54 @@ impl Cycle<'_> {
         })?;
         Ok(())
     }
+}
 
-    /// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
-    fn alone(
-        &mut self,
-        change: fn(&mut Connection, &Names) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        const PATIENCE: Duration = Duration::from_secs(15);
-        let session = &mut *self.session;
-        let uuid = &session.subscription.uuid;
-        fence::lock(&mut session.source, uuid, PATIENCE)?;
-        change(&mut session.source, &session.names)?;
-        fence::unlock(&mut session.source, uuid)
+/// A call has made this subscription work, or fenced its source, and has died before the source took writes again. Before
+/// anything else, for they wait.
+pub fn lower_abandoned(session: &mut Session) -> Result<(), Failure> {
+    let id = session.subscription.id;
+    let is_passing =
+        xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
+    if !is_passing || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
+        return Ok(());
     }
+    let lowered = lower(session);
+    worker::release(SWITCHOVER_CLASS, id);
+    lowered
+}
+
+/// Not before the other direction's worker is gone, which may be writing there.
+fn lower(session: &mut Session) -> Result<(), Failure> {
+    let Subscription { id, name, .. } = session.subscription.clone();
+    let is_awaited = xact::run(|| {
+        let other = subscription::counterpart(id);
+        Ok(other.is_some_and(|other| !worker::pids(APPLY_CLASS, other.id).is_empty()))
+    })?;
+    if is_awaited {
+        return Ok(());
+    }
+    alone(session, fence::lower)?;
+    xact::run(|| {
+        subscription::set_fence(id, None);
+        event::record(
+            Severity::Warning,
+            &name,
+            "fence",
+            "unfenced: the call that had fenced the source was interrupted; the source takes writes again, nothing is lost",
+            None,
+        );
+        Ok(())
+    })
+}
+
+/// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
+fn alone(
+    session: &mut Session,
+    change: fn(&mut Connection, &Names) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let uuid = &session.subscription.uuid;
+    fence::lock(&mut session.source, uuid, PATIENCE)?;
+    change(&mut session.source, &session.names)?;
+    fence::unlock(&mut session.source, uuid)
 }

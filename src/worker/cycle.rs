@@ -64,6 +64,8 @@ struct Cycle<'a> {
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
     skipped: Vec<Skipped>,
+    /// what the source was like when we last looked around
+    looked_at: Option<round::Sight>,
     /// which tables the source had when we looked for new ones
     roster: Option<String>,
     recovered: bool,
@@ -102,7 +104,7 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
             // writers are waiting: then replay comes first
             match fence {
                 None => cycle.look_around(memory)?,
-                Some(_) => cycle.look_at_fence()?,
+                Some(_) => cycle.look_at_fence(false)?,
             }
         }
         let found = match cycle.replay(memory) {
@@ -177,6 +179,7 @@ impl<'a> Cycle<'a> {
             watch: Watch::default(),
             postponed: Vec::new(),
             skipped: Vec::new(),
+            looked_at: None,
             roster: None,
             recovered: false,
         };

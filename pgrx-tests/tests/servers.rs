@@ -90,12 +90,12 @@ mod restarts;
 mod resync;
 #[path = "158_resync_refusals.rs"]
 mod resync_refusals;
+#[path = "198_reverse.rs"]
+mod reverse;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "197_runbook.rs"]
 mod runbook;
-#[path = "198_reverse.rs"]
-mod reverse;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]

@@ -128,8 +128,7 @@ impl Cycle<'_> {
 /// anything else, for they wait.
 pub fn lower_abandoned(session: &mut Session) -> Result<(), Failure> {
     let id = session.subscription.id;
-    let is_passing =
-        xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
+    let is_passing = xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
     if !is_passing || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
         return Ok(());
     }

@@ -450,7 +450,8 @@ create table decamp.verification (
     constraint verification_mode_check check (mode in ('count', 'checksum', 'schema'))
 );
 
-comment on table decamp.verification is 'one call of repl_verify, or several of which the first were interrupted';
+comment on table decamp.verification is
+    'one call of repl_verify, or of repl_switchover with verify => checksum; or several of which the first were interrupted';
 comment on column decamp.verification.tables is 'as given to it';
 comment on column decamp.verification.finished_at is 'null: it is running, or was interrupted';
 comment on column decamp.verification.pid is

@@ -138,7 +138,9 @@ fn switchover_back_with_checksums() {
     compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
     pair.source.app("update still set n = 0 where id = 1");
     pair.assert_migrated();
-    pair.stop_migration();
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
 }
 
 /// Nobody is refused because of a difference: it is found before.

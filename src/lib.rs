@@ -57,6 +57,7 @@ mod row;
 mod session;
 mod template;
 mod throttle;
+mod uninstall;
 
 use pgrx::{extension_sql_file, pg_guard};
 

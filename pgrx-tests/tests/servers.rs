@@ -52,6 +52,10 @@ mod disappearance;
 mod drift;
 #[path = "190_fence.rs"]
 mod fence;
+#[path = "188_fence_barrier.rs"]
+mod fence_barrier;
+#[path = "189_fence_revoke.rs"]
+mod fence_revoke;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
@@ -86,6 +90,8 @@ mod restarts;
 mod resync;
 #[path = "158_resync_refusals.rs"]
 mod resync_refusals;
+#[path = "198_reverse.rs"]
+mod reverse;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "197_runbook.rs"]
@@ -108,6 +114,8 @@ mod stopped_tables;
 mod swaps;
 #[path = "191_switchover.rs"]
 mod switchover;
+#[path = "195_switchover_checksum.rs"]
+mod switchover_checksum;
 #[path = "192_switchover_trouble.rs"]
 mod switchover_trouble;
 #[path = "168_tables_out.rs"]

@@ -6,10 +6,11 @@
 //! has to do: then an interrupted verification leaves nothing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::pg::spi;
+use crate::pg::{spi, xact};
 use crate::quote;
 use crate::row::Row;
 use crate::session;
@@ -27,6 +28,8 @@ pub struct Line {
     pub how: String,
     /// microseconds
     pub took: i64,
+    /// how long summing up the table takes; at most, of one that an interrupted call has read; `None`: it was not read
+    pub summing: Option<Duration>,
     pub note: Option<String>,
 }
 
@@ -115,6 +118,7 @@ impl Ledger {
                 row.text("at")
             ),
             took: row.int("took"),
+            summing: Some(Duration::from_micros(row.int("took").unsigned_abs())),
             note: row.opt("note").map(str::to_owned),
         };
         Ok(rows
@@ -172,7 +176,7 @@ impl Ledger {
     fn run(&mut self, sql: &'static str, parameters: &[Option<&str>]) -> Result<Vec<Row>, Failure> {
         match &mut self.session {
             Some(session) => session.query(sql, parameters),
-            None => Ok(spi::write(sql, parameters)),
+            None => Ok(xact::within(|| spi::write(sql, parameters))),
         }
     }
 }

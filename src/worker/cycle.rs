@@ -17,6 +17,7 @@ mod streaming;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+pub use self::fence::lower_abandoned;
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;

@@ -337,8 +337,10 @@ fn accidents(moments: &[Moment], accident: fn(&Pair, i32)) {
         gate.open();
         let ended = calling.join().expect("the call has ended");
         if let Err(Some(error)) = ended {
-            // the server's own: terminated, crashed
-            if !error.code().code().starts_with("57P") {
+            // the server's own: cancelled, terminated, crashed
+            if !error.message().starts_with("canceling statement")
+                && !error.code().code().starts_with("57P")
+            {
                 assert_helpful(&error);
             }
         }
@@ -375,6 +377,13 @@ fn accidents(moments: &[Moment], accident: fn(&Pair, i32)) {
 fn ddl_when_the_caller_is_terminated() {
     accidents(MOMENTS, |pair, pid| {
         pair.sql(&format!("SELECT pg_terminate_backend({pid})"));
+    });
+}
+
+#[test]
+fn ddl_when_the_call_is_cancelled() {
+    accidents(&[Moment::Commit], |pair, pid| {
+        pair.sql(&format!("SELECT pg_cancel_backend({pid})"));
     });
 }
 

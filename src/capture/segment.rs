@@ -198,6 +198,20 @@ pub fn sizes(source: &mut Connection, oids: &[u32]) -> Result<Vec<(u32, i64, i64
         .collect())
 }
 
+/// Where the rows of a segment begin: the first page, and about how many are on one. `None` if it has none.
+pub fn beginning(source: &mut Connection, name: &str) -> Result<Option<(i64, u64)>, Failure> {
+    source.send_list(&format!(
+        "begin; set local synchronize_seqscans = off; \
+         select min(page) as page, count(*) / (max(page) - min(page) + 1) as density \
+         from (select (ctid::text::point)[0]::int8 as page from {name} limit 1000) s; commit"
+    ))?;
+    let rows = source.rows_next()?;
+    source.list_done()?;
+    let row = &rows[0];
+    let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
+    Ok(row.opt_int("page").zip(density.map(|n| n.max(1))))
+}
+
 /// How an old segment is got rid of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposal {
@@ -259,19 +273,19 @@ pub fn of_keys(segment: &str, columns: &str, from: &str) -> String {
     format!("create table if not exists {segment} as select {columns} from {from} with no data;")
 }
 
-/// The statement that tells which of `segments` have rows, as table and number, and 0, 0 for truncations of
-/// `tables`.
+/// The statement that tells which of `segments` have rows, as table and number, with the first page that has; and 0, 0 for
+/// truncations of `tables`.
 pub fn poll_statement(names: &Names, tables: &[u32], segments: &[(u32, u32)]) -> String {
     let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let truncated = format!(
-        "select 0::int8 as oid, 0 as number where exists (select 1 from {} where relation = any ({}::oid[]))",
+        "select 0::int8 as oid, 0 as number, 0::int8 as page where exists (select 1 from {} where relation = any ({}::oid[]))",
         names.truncation(),
         literal(&format!("{{{}}}", oids.join(","))),
     );
     std::iter::once(truncated)
         .chain(segments.iter().map(|(table, number)| {
             format!(
-                "select {table}, {number} where exists (select 1 from {})",
+                "select {table}, {number}, (s.at)[0]::int8 from (select ctid::text::point as at from {} limit 1) s",
                 names.segment(*table, *number)
             )
         }))

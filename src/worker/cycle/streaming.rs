@@ -1,14 +1,15 @@
 //! Replay: polls, batches, and what is complete.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Cycle;
 use crate::event::{self, Severity};
-use crate::meter;
+use crate::failure::Failure;
+use crate::meter::{self, Meter};
 use crate::pg::xact;
-use crate::relation;
+use crate::relation::{self, Counts};
 use crate::replay::{self, Trouble};
-use crate::subscription::{self, State};
+use crate::subscription::{self, Fence, State};
 use crate::worker::apply::Memory;
 
 /// What there was to replay.
@@ -19,6 +20,32 @@ pub enum Found {
     Something,
     /// and there is more
     More,
+}
+
+/// Somebody who pauses, fences or stops waits no longer than this for a run of batches; all that goes on beside replay is
+/// put off for as long.
+const RUN: Duration = Duration::from_secs(3);
+
+/// Counts what a batch did.
+fn note(id: i32, counts: &[(u32, Counts)], meter: &mut Meter) -> Result<(), Failure> {
+    let mut rows = 0;
+    xact::run(|| {
+        for (oid, counts) in counts {
+            relation::add(id, *oid, counts);
+            rows += counts.rows();
+        }
+        Ok(())
+    })?;
+    meter.batch(rows);
+    Ok(())
+}
+
+/// Something has become of the subscription that the loop must see to.
+fn is_wanted_elsewhere(id: i32) -> Result<bool, Failure> {
+    let now = xact::run(|| Ok(subscription::by_id(id)))?;
+    Ok(now.is_none_or(|s| {
+        !s.enabled || s.state.is_at_rest() || s.fence.is_some_and(Fence::is_passing)
+    }))
 }
 
 impl Cycle<'_> {
@@ -44,31 +71,51 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
+        let id = session.subscription.id;
+        let mut sides = replay::Sides {
+            source: &mut session.source,
+            target: &mut session.target,
+            names: &session.names,
+            segments: &mut self.segments,
+            uuid: &session.subscription.uuid,
+        };
+        if !pending.truncated {
+            let deadline = Instant::now() + RUN;
+            let mut noted = |counts: &[(u32, Counts)]| {
+                note(id, counts, &mut memory.meter)?;
+                Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
+            };
+            let (shunned, ladder) = (&pending.shunned, &memory.ladder);
+            replay::catch_up(
+                &mut sides,
+                &mut self.plans,
+                shunned,
+                ladder,
+                &self.source,
+                &mut noted,
+            )?;
+        }
+        // of those it would only take what can be on its way while something is merged
+        let (far, near): (Vec<u32>, Vec<u32>) = pending.oids.iter().partition(|oid| {
+            let plan = self.plans.iter().find(|plan| plan.oid == **oid);
+            plan.is_some_and(|plan| replay::is_far_behind(plan, &sides, &memory.ladder))
+        });
+        if near.is_empty() && !pending.truncated {
+            self.next = Some((as_of, pending));
+            return Ok(Found::More);
+        }
+        pending.oids = near;
+        pending.shunned.extend(&far);
         let as_of = meter::now();
         let outcome = replay::run(
-            &mut replay::Sides {
-                source: &mut session.source,
-                target: &mut session.target,
-                names: &session.names,
-                segments: &mut self.segments,
-                uuid: &session.subscription.uuid,
-            },
+            &mut sides,
             &mut self.plans,
             &pending,
             &memory.ladder,
             &self.source,
         )?;
         memory.ladder.worked();
-        let id = self.id();
-        let mut rows = 0;
-        xact::run(|| {
-            for (oid, counts) in &outcome.counts {
-                relation::add(id, *oid, counts);
-                rows += counts.rows();
-            }
-            Ok(())
-        })?;
-        memory.meter.batch(rows);
+        note(id, &outcome.counts, &mut memory.meter)?;
         self.enter_ready(&outcome.left)?;
         if outcome.complete {
             self.completed(memory, as_of)?;
@@ -78,7 +125,7 @@ impl Cycle<'_> {
                 self.completed(memory, as_of)?;
                 Ok(Found::Something)
             }
-            Some(next) if !left_out => {
+            Some(next) if !left_out || !far.is_empty() => {
                 self.next = Some(next);
                 Ok(Found::More)
             }

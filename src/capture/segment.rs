@@ -77,22 +77,15 @@ pub fn open_next(
     let prefix = names.segment(last.table, 0);
     let prefix = prefix.trim_end_matches("0\"");
     // alone from reading the functions on: a fence that came in between would be undone
-    let opened = source
-        .batch(&format!(
-            "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
-            fence::alone(names)
-        ))
-        .and_then(|()| {
-            source.query(
-                include_str!("../../sql/source/capture_functions.sql"),
-                &[
-                    Some(&names.schema()),
-                    Some(&format!("capture_{}", last.table)),
-                    Some(prefix),
-                ],
-            )
-        });
-    let functions = opened.inspect_err(|_| source.rollback())?;
+    let functions = include_str!("../../sql/source/capture_functions.sql")
+        .replace("$1", &literal(&names.schema()))
+        .replace("$2", &literal(&format!("capture_{}", last.table)))
+        .replace("$3", &literal(prefix));
+    let opened = source.queries([&format!(
+        "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}\n{functions}",
+        fence::alone(names)
+    )]);
+    let [functions] = opened.inspect_err(|_| source.rollback())?;
     if functions.is_empty() {
         source.rollback();
         return Ok(None);
@@ -104,15 +97,13 @@ pub fn open_next(
         .iter()
         .map(|row| redirect(row.text("definition"), prefix, &new))
         .collect();
-    let sql = format!(
-        "create table {new} (like {old}); alter table {new} replica identity full; {}; commit",
-        redirected.join("; ")
-    );
-    if let Err(failure) = source.batch(&sql) {
-        source.rollback();
-        return Err(failure);
-    }
-    let made = source.query("select $1::regclass::oid::int8 as oid", &[Some(&new)])?;
+    let made = source.queries([&format!(
+        "create table {new} (like {old}); alter table {new} replica identity full; {}; commit; \
+         select {}::regclass::oid::int8 as oid",
+        redirected.join("; "),
+        literal(&new),
+    )]);
+    let [made] = made.inspect_err(|_| source.rollback())?;
     Ok(Some(Segment {
         table: last.table,
         number,
@@ -140,14 +131,18 @@ fn redirect(definition: &str, prefix: &str, new: &str) -> String {
     redirected
 }
 
-/// The barrier: transactions that may still write to `table`'s older segments, by their virtual transaction. To be asked
-/// after the commit that made the newest one.
-pub fn writers(source: &mut Connection, table: u32) -> Result<Vec<String>, Failure> {
+/// The barrier: transactions that may still write to older segments of each of `tables`, by their virtual transaction. To be
+/// asked after the commit that made the newest one.
+pub fn writers(source: &mut Connection, tables: &[u32]) -> Result<Vec<(u32, String)>, Failure> {
+    let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
     let rows = source.query(
         include_str!("../../sql/source/writers.sql"),
-        &[Some(&table.to_string())],
+        &[Some(&quote::array(&tables))],
     )?;
-    Ok(rows.iter().map(|row| row.string("transaction")).collect())
+    Ok(rows
+        .iter()
+        .map(|row| (row.oid("table"), row.string("transaction")))
+        .collect())
 }
 
 /// What of a barrier is still there.
@@ -200,13 +195,11 @@ pub fn sizes(source: &mut Connection, oids: &[u32]) -> Result<Vec<(u32, i64, i64
 
 /// Where the rows of a segment begin: the first page, and about how many are on one. `None` if it has none.
 pub fn beginning(source: &mut Connection, name: &str) -> Result<Option<(i64, u64)>, Failure> {
-    source.send_list(&format!(
+    let [rows] = source.queries([&format!(
         "begin; set local synchronize_seqscans = off; \
          select min(page) as page, count(*) / (max(page) - min(page) + 1) as density \
          from (select (ctid::text::point)[0]::int8 as page from {name} limit 1000) s; commit"
-    ))?;
-    let rows = source.rows_next()?;
-    source.list_done()?;
+    )])?;
     let row = &rows[0];
     let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
     Ok(row.opt_int("page").zip(density.map(|n| n.max(1))))
@@ -239,21 +232,21 @@ pub fn dispose(source: &mut Connection, name: &str, how: Disposal) -> Result<Dis
         // who waits behind us there is the application
         Disposal::Truncate => "20ms",
     };
-    let locked = source.batch(&format!(
+    let looked = source.queries([&format!(
         "begin; set local synchronous_commit = off; set local lock_timeout = '{patience}'; \
-         lock table {name} in access exclusive mode"
-    ));
-    if let Err(failure) = locked {
-        source.rollback();
-        return match failure.sqlstate.as_str() {
-            "55P03" | "40P01" => Ok(Disposed::Locked),
-            _ => Err(failure),
-        };
-    }
-    let filled = !source
-        .query(&format!("select 1 from {name} limit 1"), &[])?
-        .is_empty();
-    if filled {
+         lock table {name} in access exclusive mode; select 1 from {name} limit 1"
+    )]);
+    let rows = match looked {
+        Ok([rows]) => rows,
+        Err(failure) => {
+            source.rollback();
+            return match failure.sqlstate.as_str() {
+                "55P03" | "40P01" => Ok(Disposed::Locked),
+                _ => Err(failure),
+            };
+        }
+    };
+    if !rows.is_empty() {
         source.rollback();
         return Ok(Disposed::Filled);
     }

@@ -146,6 +146,17 @@ impl Connection {
         failure.map_or(Ok(all), Err)
     }
 
+    /// Runs queries without parameters in one round trip; the rows of each.
+    pub fn queries<const N: usize>(&mut self, sql: [&str; N]) -> Result<[Vec<Row>; N], Failure> {
+        self.send_list(&sql.join("\n;\n"))?;
+        let mut all = [const { Vec::new() }; N];
+        for rows in &mut all {
+            *rows = self.rows_next()?;
+        }
+        self.list_done()?;
+        Ok(all)
+    }
+
     /// Sends a query without parameters whose rows [`Self::finish`] waits for; others may be asked meanwhile.
     pub fn start(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, Some(&[]))

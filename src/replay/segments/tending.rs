@@ -122,13 +122,19 @@ impl Segments {
     }
 
     fn note_barriers(&mut self, source: &mut Connection) -> Result<(), Failure> {
-        for held in &mut self.held {
-            if let State::Closed { awaited } = &mut held.state
-                && awaited.is_none()
-            {
-                *awaited = Some(segment::writers(source, held.segment.table)?);
-                held.later = Some(Instant::now() + LATER);
-            }
+        let is_new = |held: &Held| matches!(held.state, State::Closed { awaited: None });
+        let closed = self.held.iter().filter(|held| is_new(held));
+        let tables: Vec<u32> = closed.map(|held| held.segment.table).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let writers = segment::writers(source, &tables)?;
+        for held in self.held.iter_mut().filter(|held| is_new(held)) {
+            let of_table = writers.iter().filter(|w| w.0 == held.segment.table);
+            held.state = State::Closed {
+                awaited: Some(of_table.map(|w| w.1.clone()).collect()),
+            };
+            held.later = Some(Instant::now() + LATER);
         }
         Ok(())
     }

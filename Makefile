@@ -23,7 +23,7 @@ help: ## list the targets
 	@echo
 	@echo "  PG_CONFIG=$(PG_CONFIG)"
 	@echo "  DECAMP_CACHE=$(DECAMP_CACHE)"
-	@echo "  for bench: BENCH_ONLY=many,pgbench,mixed,cut,latency,writes,overhead,catchup,lag,idle"
+	@echo "  for bench: BENCH_ONLY=many,pgbench,mixed,cut,latency,writes,overhead,catchup,lag,idle,switchover"
 	@echo "             BENCH_CONTENDERS=decamp,pgcopydb,pg_dump,subscription,bucardo"
 	@echo "             BENCH_JOBS=2 BENCH_ROUNDS=3 BENCH_SCALE=1 BENCH_REPORT=target/bench.md"
 

@@ -111,13 +111,19 @@ comment on function repl_fence(text, interval, boolean, text, text[]) is
     ' tables are not captured, 55006 while another call is under way.';
 comment on function repl_unfence(text, boolean) is
     'Lets the source take writes again, after repl_fence. force: also after repl_switchover, which is undone by it as long as'
-    ' nothing was written to the target. Not inside a transaction block. Errors: 55000 after repl_switchover without force, 55006'
+    ' nothing was written to the target, and after the way back was stopped. Not inside a transaction block. Errors: 55000 after'
+    ' repl_switchover without force or while a subscription leads back, 55006'
     ' while repl_fence or repl_switchover is under way.';
 comment on function repl_switchover(text, interval, text, boolean, boolean) is
     'Goes over: checks, refreshes materialized views, counts rows, fences the source, waits for those who write, replays the rest,'
     ' sets sequences, counts what has changed, and ends the subscription as finished; the source stays fenced until repl_stop.'
+    ' From then on subscription name_reverse replays what is written to the target into the source, and its switchover goes back.'
     ' Anything that goes wrong before the last step, or takes longer than max_downtime from the fence on, lowers the fence'
     ' and is raised as an error: then nothing has been changed, and it can be called again. So does cancelling the call. verify:'
-    ' count or none. reverse: has no effect yet. dry_run: all but the fence, and an estimate of how long writes would be'
+    ' count, none, or checksum: before the fence the verification of repl_verify, kept in repl_verifications, which takes as long as'
+    ' that; a table that differs ends the call there (55000). Behind the fence tables into which rows were replayed since are'
+    ' compared again, the quickest first, as a fortieth of max_downtime allows; step verify names those that are left, and how'
+    ' many rows of them were replayed since and are not compared. reverse: false leaves out the way back.'
+    ' dry_run: all but the fence, and an estimate of how long writes would be'
     ' refused. Returns step, outcome (done, skipped), took, message; told as notices as they happen, and in repl_events. Not'
     ' inside a transaction block.';

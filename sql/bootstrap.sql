@@ -41,6 +41,7 @@ create table decamp.subscription (
     state_since       timestamptz not null default pg_catalog.clock_timestamp(),
     fence             text,
     fenced_at         timestamptz,
+    counterpart_id    int,
     copy_started_at   timestamptz,
     copy_finished_at  timestamptz,
     heartbeat_at      timestamptz,
@@ -58,7 +59,11 @@ create table decamp.subscription (
     constraint subscription_name_check check (name operator(pg_catalog.~) '^[a-z][a-z0-9_]{0,40}$'),
     constraint subscription_workers_check check (workers between 1 and 64),
     constraint subscription_state_check
-        check (state in ('starting', 'importing', 'installing', 'copying', 'catchup', 'streaming', 'errored', 'finished')),
+        check (state in ('starting', 'importing', 'installing', 'copying', 'catchup', 'streaming', 'errored', 'finished',
+                         'armed')),
+    constraint subscription_counterpart_fkey
+        foreign key (counterpart_id) references decamp.subscription (id) on delete set null,
+    constraint subscription_counterpart_key unique (counterpart_id),
     constraint subscription_fence_check check (fence in ('raising', 'closing', 'standing'))
 );
 
@@ -78,12 +83,16 @@ comment on column decamp.subscription.state is
     'set by the apply worker. starting: nothing done yet. importing: the schema is being imported. installing: capture'
     ' triggers are being put on the source. copying: chunks are being copied. catchup: all is copied, changes made'
     ' meanwhile are being replayed. streaming: every table is ready. errored: cannot go on before a person has acted.'
-    ' finished: switched over, set by the switchover worker; the source stays fenced';
+    ' finished: switched over, set by the switchover worker; the source stays fenced. armed: the way back of a switchover under'
+    ' way; begins when that has finished';
 comment on column decamp.subscription.fence is
     'whether the source refuses writes. null: it does not. raising: repl_fence or repl_switchover is at work, and who finds it'
     ' dead lowers the fence. closing: the same, and triggers of the target are being switched on. standing: until repl_unfence or'
     ' repl_stop. The capture functions on the source are the truth; the apply worker looks at them every few seconds';
 comment on column decamp.subscription.fenced_at is 'since when';
+comment on column decamp.subscription.counterpart_id is
+    'the subscription that leads the other way and has made this one: of the two, one works and the other is finished. null for'
+    ' one made by repl_start, and when the other has been stopped';
 comment on column decamp.subscription.errored_from is 'the state repl_resume puts an errored subscription back to';
 comment on column decamp.subscription.heartbeat_at is 'when the apply worker last wrote here; about once a second';
 comment on column decamp.subscription.complete_at is
@@ -299,6 +308,24 @@ comment on column decamp.skipped.role is 'who called repl_skip';
 comment on column decamp.skipped.ended_at is 'null: still left out';
 comment on column decamp.skipped.ended_by is 'role and function that ended it';
 comment on column decamp.skipped.queued is 'after the end: the key is in a segment again, or its table was copied anew';
+
+create table decamp.ddl (
+    id                bigint generated always as identity,
+    subscription_id   int not null,
+    statement         text not null,
+    at                timestamptz not null default pg_catalog.clock_timestamp(),
+    told              boolean not null default false,
+    constraint ddl_pkey primary key (id),
+    constraint ddl_subscription_fkey
+        foreign key (subscription_id) references decamp.subscription (id) on delete cascade
+);
+
+-- no policy, as on decamp.subscription: there may be a password in a statement
+alter table decamp.ddl enable row level security;
+
+comment on table decamp.ddl is
+    'statements that repl_ddl is running, and those it was interrupted with when only the target had committed';
+comment on column decamp.ddl.told is 'it was done on the target and not on the source, and repl_events says so';
 
 create table decamp.step (
     subscription_id   int not null,

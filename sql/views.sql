@@ -93,8 +93,10 @@ with running as (
            end as part,
            case when s.copy_started_at < pg_catalog.clock_timestamp() - interval '1 second'
                 then c.lately / least(extract(epoch from pg_catalog.clock_timestamp() - s.copy_started_at), 30)
-           end as copy_rate
+           end as copy_rate,
+           other.name as counterpart
     from decamp.subscription s
+    left join decamp.subscription other on other.counterpart_id = s.id or other.id = s.counterpart_id
     left join running w on w.subscription_id = s.id
     left join copy c on c.subscription_id = s.id
     left join build on build.subscription_id = s.id
@@ -114,12 +116,12 @@ with running as (
                then greatest(f.now - f.complete_at, interval '0')
            end as lag,
            case
-               when f.state in ('errored', 'finished') then f.state
+               when f.state in ('errored', 'finished', 'armed') then f.state
                when not f.enabled and f.running > 0 then 'pausing'
                when not f.enabled then 'paused'
                else f.state
            end as shown,
-           f.enabled and f.state not in ('errored', 'finished') and not f.alive
+           f.enabled and f.state not in ('errored', 'finished', 'armed') and not f.alive
                and f.now - greatest(f.created_at, f.state_since, f.heartbeat_at) > interval '5 seconds' as orphaned,
            f.enabled and f.alive and f.retry_at is null and (
                f.now - f.heartbeat_at > interval '30 seconds'
@@ -173,6 +175,14 @@ select j.name,
            else ''
        end
        || case
+           when j.shown = 'armed' then
+               'Armed: repl_switchover is at work in the other direction, or was interrupted and this goes away by itself; it begins'
+               ' when that has finished.'
+           when j.shown = 'finished' and j.counterpart is not null then
+               pg_catalog.format('Finished: switched over at %s, all is on the target. What is written there flows back by'
+                                 ' subscription %s. SELECT repl_switchover(%L); goes back. To stay for good: SELECT repl_stop(%L);'
+                                 ' then SELECT repl_stop(%L);',
+                                 date_trunc('second', j.state_since), j.counterpart, j.counterpart, j.counterpart, j.name)
            when j.shown = 'finished' then
                pg_catalog.format('Finished: switched over at %s, all is on the target. The source still refuses writes, so that no'
                                  ' straggler is lost. SELECT repl_stop(%L); cleans it up and lets it take writes again.',
@@ -243,7 +253,8 @@ comment on view repl_status is 'one row per subscription: where it stands';
 comment on column repl_status.name is 'as given to repl_start';
 comment on column repl_status.state is
     'starting, importing (schema), installing (capture), copying, catchup (replaying what changed during the copy),'
-    ' streaming (every table ready), pausing, paused, errored (needs a person), finished (switched over)';
+    ' streaming (every table ready), pausing, paused, errored (needs a person), finished (switched over), armed (the way back of a'
+    ' switchover under way)';
 comment on column repl_status.fenced is 'the source refuses writes, by repl_fence or repl_switchover';
 comment on column repl_status.tables is 'tables taken';
 comment on column repl_status.tables_ready is 'tables whose copy is complete and whose backlog was empty once';

@@ -6,6 +6,8 @@
 //! Should the source's commit fail when the target's has succeeded, the sides differ, and that is what the apply worker says: the
 //! tables concerned stop with the SQL that is missing.
 
+pub mod trace;
+
 use std::time::{Duration, Instant};
 
 use crate::capture::{self, Names, fence, segment};
@@ -73,10 +75,18 @@ struct Sides {
     target: Connection,
     names: Names,
     path: String,
+    call: Option<i64>,
 }
 
-/// Runs the statement on both sides, trying again until `deadline` while locks are in the way; what became of which table.
-pub fn run(ddl: &Ddl, deadline: Instant) -> Result<Vec<(Relation, Became)>, Failure> {
+/// What a call has done.
+pub struct Done {
+    pub became: Vec<(Relation, Became)>,
+    /// its number, to be forgotten when that is noted
+    pub call: Option<i64>,
+}
+
+/// Runs the statement on both sides, trying again until `deadline` while locks are in the way.
+pub fn run(ddl: &Ddl, deadline: Instant) -> Result<Done, Failure> {
     let title = ddl.subscription.title("ddl");
     let open = |role| {
         let info = match role {
@@ -90,12 +100,18 @@ pub fn run(ddl: &Ddl, deadline: Instant) -> Result<Vec<(Relation, Became)>, Fail
         target: open(Role::Target)?,
         names: Names::of(&ddl.subscription.name),
         path: String::new(),
+        call: trace::begin(ddl.subscription, ddl.sql)?,
     };
     sides.path = search_path(&mut sides.source)?;
     let mut known = Vec::new();
     loop {
         match attempt(ddl, &mut sides, &mut known) {
-            Ok(became) => return Ok(became),
+            Ok(became) => {
+                return Ok(Done {
+                    became,
+                    call: sides.call,
+                });
+            }
             Err(failure) => {
                 sides.source.rollback();
                 sides.target.rollback();
@@ -138,6 +154,7 @@ fn attempt(
         target,
         names,
         path,
+        call,
     } = sides;
     source.batch(&format!("begin; {PATIENCE} {}", fence::alone(names)))?;
     if fence::standing(source, names)?.is_felt() {
@@ -179,11 +196,15 @@ fn attempt(
     source.batch("set local search_path = pg_catalog")?;
     let mut became = follow(source, names, &concerned, &before)?;
     became.extend(gone(source, ddl.relations)?);
+    if let Some(call) = *call {
+        trace::leave_on_target(target, &ddl.subscription.uuid, call)?;
+        trace::leave_on_source(source, names, call)?;
+    }
     target.batch("commit")?;
     source.batch("commit").map_err(|failure| {
         failure
-            .detail("The target has the change already. If the source has it too, all is well; if not, the tables concerned stop and say so.")
-            .hint("SELECT * FROM repl_tables WHERE state = 'errored'; in a few seconds. Nothing is lost meanwhile.")
+            .detail("The target has the change already. If the source has it too, all is well; if not, that is told, and the tables concerned stop. Nothing is lost meanwhile.")
+            .hint("In a few seconds: SELECT * FROM repl_events WHERE message LIKE 'repl_ddl was interrupted%' ORDER BY at DESC; SELECT * FROM repl_tables WHERE state = 'errored';")
     })?;
     Ok(became)
 }

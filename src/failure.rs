@@ -81,6 +81,11 @@ impl Failure {
         failure
     }
 
+    /// A lock was not to be had in time.
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "55P03" | "57014" | "40P01")
+    }
+
     /// Adds what was being done, as a sentence, in front of the detail.
     pub fn during(mut self, what: impl fmt::Display) -> Self {
         self.detail = Some(match self.detail {

@@ -31,6 +31,7 @@ mod applied;
 mod event;
 mod history;
 mod offered;
+mod own_session;
 mod relation;
 mod skipped;
 mod step;
@@ -56,6 +57,7 @@ mod retry;
 mod row;
 mod template;
 mod throttle;
+mod uninstall;
 
 use pgrx::{extension_sql_file, pg_guard};
 

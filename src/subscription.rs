@@ -6,16 +6,20 @@
 //!     +----------- errored <------+-------------------------+------------+   a person acts, repl_resume
 //!
 //!  streaming --> finished   repl_switchover; back by repl_unfence(force => true)
+//!  armed --> installing     the way back of that switchover, in its last step's transaction
+//!  finished --> installing  when the way back has switched over in its turn
 //! ```
 //! The apply worker alone moves it forward, each time after the step's outcome is in the tables; a worker that starts
 //! goes on from the state it finds. Pausing is not a state but `enabled = false`.
 //!
 //! Everything here needs an open transaction.
 
+mod counterpart;
 mod fence;
 mod state;
 mod status;
 
+pub use counterpart::{armed_counterpart, awake, drop_armed, take_rows_as_copied};
 pub use fence::{Fence, fence_of, finish, go_back, is_closing, is_finished, set_fence};
 pub use state::State;
 pub use status::{
@@ -105,6 +109,17 @@ pub fn by_name(name: &str) -> Result<Subscription, Failure> {
         .first()
         .map(read)
         .ok_or_else(|| unknown(name))
+}
+
+/// The subscription that leads the other way, as committed now.
+pub fn counterpart(id: i32) -> Option<Subscription> {
+    let sql = select!(
+        "where counterpart_id = $1::int4 \
+            or id = (select o.counterpart_id from decamp.subscription o where o.id = $1::int4)"
+    );
+    spi::read_now(sql, &[Some(&id.to_string())])
+        .first()
+        .map(read)
 }
 
 /// By name, locked until the transaction ends; workers go on meanwhile. Errors: 42704.
@@ -222,16 +237,23 @@ pub struct New<'a> {
     pub workers: i32,
     pub copy_schema: bool,
     pub copy_data: bool,
+    /// it is the way back of this one, armed
+    pub counterpart: Option<i32>,
 }
 
 /// Inserts it; its id.
 pub fn insert(new: &New) -> i32 {
     let tables = new.tables.map(quote::array);
     let exclude = new.exclude.map(quote::array);
+    let state = match new.counterpart {
+        Some(_) => State::Armed,
+        None => State::Starting,
+    };
     let rows = spi::write(
         "insert into decamp.subscription (name, owner, source, source_shown, target, target_shown, tables, exclude, \
-                                          workers, copy_schema, copy_data) \
-         values ($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::int4, $10::bool, $11::bool) returning id",
+                                          workers, copy_schema, copy_data, counterpart_id, state) \
+         values ($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::int4, $10::bool, $11::bool, $12::int4, $13) \
+         returning id",
         &[
             Some(new.name),
             Some(new.owner),
@@ -244,6 +266,8 @@ pub fn insert(new: &New) -> i32 {
             Some(&new.workers.to_string()),
             Some(&new.copy_schema.to_string()),
             Some(&new.copy_data.to_string()),
+            new.counterpart.map(|id| id.to_string()).as_deref(),
+            Some(state.as_str()),
         ],
     );
     i32::try_from(rows[0].int("id")).expect("the id is an int4")

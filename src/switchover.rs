@@ -7,6 +7,20 @@ use std::time::Duration;
 pub enum Verify {
     None,
     Count,
+    /// counted, and all of their content
+    Checksum,
+}
+
+/// The longest name a subscription may have.
+const LONGEST: usize = 41;
+const SUFFIX: &str = "_reverse";
+
+/// What the way back of a subscription is called.
+pub fn way_back(name: &str) -> String {
+    match name.strip_suffix(SUFFIX) {
+        Some(forward) if !forward.is_empty() => forward.to_owned(),
+        _ => format!("{}{SUFFIX}", &name[..name.len().min(LONGEST - SUFFIX.len())]),
+    }
 }
 
 /// One call of repl_fence or repl_switchover.
@@ -21,6 +35,8 @@ pub enum Task {
     Switchover {
         max_downtime: Duration,
         verify: Verify,
+        /// a subscription is to lead back
+        reverse: bool,
         dry_run: bool,
     },
 }
@@ -45,10 +61,15 @@ impl Order {
             Task::Switchover {
                 max_downtime,
                 verify,
+                reverse,
                 dry_run,
             } => {
-                let verify = u8::from(verify == Verify::Count);
-                ("s", max_downtime, verify + 2 * u8::from(dry_run))
+                let verify = match verify {
+                    Verify::None => 0,
+                    Verify::Count => 1,
+                    Verify::Checksum => 8,
+                };
+                ("s", max_downtime, verify + 2 * u8::from(dry_run) + 4 * u8::from(reverse))
             }
         };
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -71,11 +92,12 @@ impl Order {
             },
             "s" => Task::Switchover {
                 max_downtime: time,
-                verify: if choice & 1 == 1 {
-                    Verify::Count
-                } else {
-                    Verify::None
+                verify: match choice & (1 | 8) {
+                    0 => Verify::None,
+                    1 => Verify::Count,
+                    _ => Verify::Checksum,
                 },
+                reverse: choice & 4 == 4,
                 dry_run: choice & 2 == 2,
             },
             _ => return None,
@@ -87,6 +109,14 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_and_back_again() {
+        assert_eq!(way_back("heroku"), "heroku_reverse");
+        assert_eq!(way_back("heroku_reverse"), "heroku");
+        assert_eq!(way_back("_reverse"), "_reverse_reverse");
+        assert_eq!(way_back(&"a".repeat(LONGEST)).len(), LONGEST);
+    }
 
     #[test]
     fn what_is_told_is_understood() {
@@ -105,12 +135,20 @@ mod tests {
             Task::Switchover {
                 max_downtime: longest,
                 verify: Verify::Count,
+                reverse: false,
                 dry_run: true,
             },
             Task::Switchover {
                 max_downtime: Duration::from_secs(10),
                 verify: Verify::None,
+                reverse: true,
                 dry_run: false,
+            },
+            Task::Switchover {
+                max_downtime: Duration::from_secs(10),
+                verify: Verify::Checksum,
+                reverse: true,
+                dry_run: true,
             },
         ] {
             let order = Order {

@@ -16,6 +16,7 @@ mod range;
 mod shape;
 mod sides;
 mod statement;
+mod sums;
 mod suspect;
 mod table;
 
@@ -30,12 +31,14 @@ use self::sides::Sides;
 use self::table::Followed;
 use crate::catalog;
 use crate::failure::Failure;
+use crate::pg::xact;
 use crate::relation::{self, Relation};
 use crate::selection::Choice;
 use crate::subscription::Subscription;
 use crate::table::Table;
 
 pub use self::ledger::Line;
+pub use self::sums::Sums;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +71,13 @@ pub struct Request<'a> {
     pub repair: bool,
 }
 
-/// Verifies table by table. Errors: those of a server that went away; what was found until then is kept.
-pub fn run(request: &Request) -> Result<Vec<Line>, Failure> {
+/// Verifies table by table: a line for each of `relations`, in their order, then those of other objects. `before` is called
+/// before a table is read, unless an interrupted call has done that. Errors: those of a server that went away, and of
+/// `before`; what was found until then is kept.
+pub fn run(
+    request: &Request,
+    mut before: impl FnMut(&Relation) -> Result<(), Failure>,
+) -> Result<Vec<Line>, Failure> {
     let mut sides = Sides::open(request.subscription)?;
     let mut subjects: Vec<String> = request.relations.iter().map(Relation::shown).collect();
     let whole = request.mode == Mode::Schema && request.tables.is_none();
@@ -91,6 +99,9 @@ pub fn run(request: &Request) -> Result<Vec<Line>, Failure> {
             continue;
         }
         ledger.start(subject)?;
+        if let Some(relation) = request.relations.get(at) {
+            before(relation)?;
+        }
         let began = Instant::now();
         let outcome = match request.relations.get(at) {
             Some(relation) => look.verify(&mut sides, request, relation),
@@ -109,6 +120,7 @@ pub fn run(request: &Request) -> Result<Vec<Line>, Failure> {
             differing: outcome.listed(),
             how: outcome.how.clone(),
             took: i64::try_from(began.elapsed().as_micros()).expect("fits 63 bits"),
+            summing: outcome.summing,
             note: outcome.told(),
         };
         ledger.finish(&line)?;
@@ -194,7 +206,7 @@ impl Look {
             return Ok(missing("the target"));
         };
         // as it is now: the tables before it may have taken long
-        let now = relation::by_oid(request.subscription.id, relation.oid);
+        let now = xact::within(|| relation::by_oid(request.subscription.id, relation.oid));
         let followed = Followed {
             subscription: request.subscription,
             relation: now.as_ref().unwrap_or(relation),
@@ -233,7 +245,7 @@ fn missing(side: &str) -> Outcome {
 
 /// Indexes and constraints that are taken off for the copy are missing, and come back.
 fn note_unbuilt(outcome: &mut Outcome, subscription: &Subscription, relation: &Relation) {
-    let unbuilt = crate::task::unbuilt(subscription.id, relation.oid);
+    let unbuilt = xact::within(|| crate::task::unbuilt(subscription.id, relation.oid));
     if unbuilt > 0 {
         outcome.note(format!(
             "{unbuilt} indexes, constraints and foreign keys are off for the copy and not built again yet"

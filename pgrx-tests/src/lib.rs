@@ -9,6 +9,7 @@ pub mod chance;
 pub mod compare;
 pub mod copying;
 pub mod deferral;
+pub mod fence;
 pub mod hold;
 pub mod installation;
 pub mod items;

@@ -58,10 +58,25 @@ impl Pair {
         compare::assert_same(&self.source, DATABASE, &self.target, TARGET_DATABASE);
     }
 
-    /// Stops the migration and checks that nothing of ours is left on the source.
+    /// Stops the migration, its way back first, and checks that nothing of ours is left on the source.
     pub fn stop_migration(&self) {
+        self.stop_way_back();
         self.query(&format!("SELECT repl_stop('{NAME}')"));
         self.assert_source_clean();
+    }
+
+    /// After a switchover: what is written to the target goes back.
+    pub fn wait_until_way_back_streams(&self) {
+        self.query(&format!(
+            "SELECT repl_wait('{NAME}_reverse', 'streaming', timeout => '60 seconds')"
+        ));
+    }
+
+    /// Ends the subscription that leads back, if there is one.
+    pub fn stop_way_back(&self) {
+        self.query(&format!(
+            "SELECT max(repl_stop(name)) FROM repl_status WHERE name = '{NAME}_reverse'"
+        ));
     }
 
     /// # Panics

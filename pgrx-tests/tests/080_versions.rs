@@ -9,8 +9,14 @@ use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
 use decamp_tests::{Mode, Pair, have_source, have_target};
 
-/// The zoo and pgbench, both written to all the time; `midway` once it streams.
+/// As [`follow`], to the end.
 fn pass(pair: &Pair, more: &str, except: &[&str], midway: impl FnOnce()) {
+    follow(pair, more, except, midway);
+    pair.stop_migration();
+}
+
+/// The zoo and pgbench, both written to all the time; `midway` once it streams.
+fn follow(pair: &Pair, more: &str, except: &[&str], midway: impl FnOnce()) {
     let bench = pair.source.pgbench().init(1).rate(100).start();
     let churn = pair.source.churn(u64::from(pair.source.major()), 1);
     pair.stream(more);
@@ -32,6 +38,23 @@ fn pass(pair: &Pair, more: &str, except: &[&str], midway: impl FnOnce()) {
     assert_sequences_not_behind(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
     let errors = "SELECT coalesce(string_agg(subject || ': ' || message, E'\\n'), '') FROM repl_events WHERE severity = 'error'";
     assert_eq!(pair.query(errors), "");
+}
+
+/// Fenced, let go, and switched over.
+fn go_over(pair: &Pair) {
+    let write =
+        "update pgbench_tellers set tbalance = tbalance + 1; update users set name = name || 'x'";
+    let refused = || assert_says(&pair.source.fails(DATABASE, write), "25006", &["moving"]);
+    pair.query("SELECT repl_fence('heroku')");
+    refused();
+    pair.query("SELECT repl_unfence('heroku')");
+    pair.source.app(write);
+    pair.query(
+        "SELECT count(*) FROM repl_switchover('heroku', verify => 'checksum', reverse => false)",
+    );
+    refused();
+    assert_eq!(pair.status("state"), "finished");
+    assert_same_except(&pair.source, DATABASE, &pair.target, TARGET_DATABASE, &[]);
     pair.stop_migration();
 }
 
@@ -58,7 +81,7 @@ fn version_10_source() {
          create table log_2 partition of log (primary key (id)) for values from ('2021-01-01') to ('2022-01-01'); \
          insert into log select i, date '2020-01-01' + i, 'x' from generate_series(1, 500) as i",
     );
-    pass(&pair, "", &[], || {
+    follow(&pair, "", &[], || {
         pair.source.app(
             "update log set value = 'changed' where id % 3 = 0; delete from log where id % 7 = 0; \
              update log_1 set id = id + 1000 where id < 20; insert into log values (3000, '2021-05-05', 'new')",
@@ -66,6 +89,7 @@ fn version_10_source() {
         pair.source
             .app("truncate log_2; insert into log values (3001, '2021-05-05', 'after')");
     });
+    go_over(&pair);
 }
 
 #[test]
@@ -129,13 +153,14 @@ fn on(major: u32) {
     }
     let pair = Pair::builder().target_version(major).preload().start();
     pair.load_zoo(100);
-    pass(&pair, "", &[], || {
+    follow(&pair, "", &[], || {
         pair.target.restart(Mode::Fast);
         pair.poll_status("state = 'streaming' and workers = 1 and error is null");
         pair.query("SELECT repl_pause('heroku')");
         pair.poll_status("state = 'paused' and workers = 0");
         pair.query("SELECT repl_resume()");
     });
+    go_over(&pair);
 }
 
 #[test]

@@ -3,47 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use decamp_tests::fence::{TABLES, WRITES, assert_fenced};
 use decamp_tests::observe::{SOON, assert_says};
-use decamp_tests::source::{DATABASE, ROLE};
-use decamp_tests::{Mode, Pair, compare, have_source, wait};
-use postgres::Client;
+use decamp_tests::source::DATABASE;
+use decamp_tests::{Pair, compare, have_source, wait};
 
-const TABLES: &str = "create table plain (id int primary key, n int not null default 0); \
-     insert into plain select i from generate_series(1, 1000) as i; \
-     create table parent (id int primary key, n int not null default 0); insert into parent values (1); \
-     create table child (primary key (id)) inherits (parent); insert into child values (2); \
-     create schema \"Other\"; create table \"Other\".\"Odd one\" (\"Id\" text primary key, n int default 0); \
-     insert into \"Other\".\"Odd one\" values ('a'); \
-     create table nameless (a int, n int); insert into nameless values (1, 1), (1, 1)";
 const PARTITIONED: &str = "create table tree (id int, n int not null default 0, primary key (id)) partition by range (id); \
      create table leaf partition of tree for values from (0) to (100); \
      create table rest partition of tree default; insert into tree values (1), (200)";
 
-/// Statements that write, whether they would change rows or not.
-const WRITES: &[&str] = &[
-    "insert into plain values (5000)",
-    "insert into plain values (1) on conflict do nothing",
-    "update plain set n = n + 1",
-    "update plain set n = n + 1 where false",
-    "delete from plain where id = 7",
-    "truncate plain",
-    "copy plain (id) from program 'echo 6000'",
-    "update parent set n = n + 1",
-    "insert into child values (3)",
-    "delete from child",
-    "truncate child",
-    "insert into \"Other\".\"Odd one\" values ('b')",
-    "truncate \"Other\".\"Odd one\", plain",
-    "insert into nameless values (1, 1)",
-    "update nameless set n = 2",
-    "delete from nameless",
-    "truncate nameless",
-    "with gone as (delete from plain returning id) select count(*) from gone",
-    "set session_replication_role = replica; insert into plain values (5000)",
-    "do $$ begin insert into plain values (5000); exception when unique_violation then null; end $$",
-];
 const PARTITIONED_WRITES: &[&str] = &[
     "insert into tree values (2)",
     "insert into leaf values (3)",
@@ -52,14 +22,6 @@ const PARTITIONED_WRITES: &[&str] = &[
     "truncate tree",
     "truncate leaf",
 ];
-
-/// As a superuser, whom nothing else would stop.
-fn assert_fenced(pair: &Pair, writes: &[&str]) {
-    for sql in writes {
-        let error = pair.source.fails(DATABASE, sql);
-        assert_says(&error, "25006", &["moving to another server", "retry"]);
-    }
-}
 
 fn seconds(interval: &str) -> f64 {
     let mut total = 0.0;
@@ -231,240 +193,61 @@ fn fence_under_load_loses_nothing_and_lets_nothing_pass() {
     pair.stop_migration();
 }
 
-/// Somebody with a transaction open that has written.
-fn open_writer(pair: &Pair, role: &str) -> Client {
-    let mut client = pair.source.connect_as(role, DATABASE);
-    client
-        .batch_execute("begin; update plain set n = n + 1 where id = 1")
-        .expect("a transaction is opened");
-    client
-}
-
+/// Tables whose files or rows are special: the fence is in their triggers as in others'.
 #[test]
-fn fence_gives_way_to_a_long_transaction() {
+fn fence_of_unlogged_tables_and_of_row_security() {
     let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    let mut writer = open_writer(&pair, ROLE);
-    let began = Instant::now();
-    let error = pair.refused("SELECT repl_fence('heroku', timeout => '1.5 seconds')");
-    assert!(began.elapsed() >= Duration::from_millis(1500));
-    assert_says(
-        &error,
-        "57014",
-        &[
-            "did not end within 1.5 s",
-            "user app",
-            "transaction age",
-            "its statement began",
-            "plain",
-            "takes writes again",
-            "terminate => true",
-        ],
-    );
-    assert!(!format!("{error:?}").contains("update plain"), "{error:?}");
-    pair.source.app("insert into plain values (2000)");
-    assert_eq!(pair.status("fenced"), "f");
-    // behind the fence it could not write any more, but what it has written is still its own to commit
-    writer
-        .batch_execute("update plain set n = n + 1 where id = 2; commit")
-        .expect("it goes on");
-    pair.assert_migrated();
-
-    // a transaction that ends in time
-    let mut writer = open_writer(&pair, ROLE);
-    let ending = thread::spawn(move || {
-        wait::pause(Duration::from_millis(700));
-        writer
-            .batch_execute("commit")
-            .expect("what was written before is committed");
-    });
-    pair.query("SELECT repl_fence('heroku')");
-    ending.join().expect("it has ended");
-    assert_fenced(&pair, WRITES);
-    pair.assert_migrated();
-    pair.stop_migration();
-}
-
-#[test]
-fn fence_waits_for_prepared_transactions() {
-    let pair = Pair::builder()
-        .source_conf("max_prepared_transactions = 10")
-        .start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    let mut writer = open_writer(&pair, ROLE);
-    // it changes its name while it is waited for
-    let preparing = thread::spawn(move || {
-        wait::pause(Duration::from_millis(500));
-        writer
-            .batch_execute("prepare transaction 'two phases'")
-            .expect("it is prepared");
-    });
-    let error =
-        pair.refused("SELECT repl_fence('heroku', timeout => '2 seconds', terminate => true)");
-    preparing.join().expect("it is prepared");
-    // asked to end before it was prepared, or named after
-    if error.detail().unwrap_or_default().contains("prepared") {
-        assert_says(&error, "57014", &["two phases", "ROLLBACK PREPARED"]);
-    }
-    pair.source.app("commit prepared 'two phases'");
-    pair.query("SELECT repl_fence('heroku')");
-    pair.assert_migrated();
-    pair.stop_migration();
-}
-
-#[test]
-fn fence_terminates_where_it_may() {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
     pair.source.sql("postgres", "create role other login");
-    pair.source.app("grant select, update on plain to other");
-    pair.stream("");
-    let mut own = open_writer(&pair, ROLE);
-    pair.query("SELECT repl_fence('heroku', timeout => '20 seconds', terminate => true)");
-    assert!(own.batch_execute("commit").is_err(), "it was terminated");
-    pair.query("SELECT repl_unfence('heroku')");
-
-    let mut other = open_writer(&pair, "other");
-    let error =
-        pair.refused("SELECT repl_fence('heroku', timeout => '2 seconds', terminate => true)");
-    assert_says(
-        &error,
-        "57014",
-        &[
-            "user other",
-            "role app may not end pid",
-            "GRANT pg_signal_backend TO app",
-            "takes writes again",
-        ],
+    let tables = "create unlogged table fleeting (id int primary key, n int); \
+         create table hidden (id int primary key, owner name not null, n int); \
+         alter table hidden enable row level security";
+    pair.source.app(tables);
+    pair.source.app(
+        "create policy own on hidden to other using (owner = current_user) with check (owner = current_user); \
+         grant select, insert, update, delete on hidden, fleeting to other; \
+         insert into fleeting select i, i from generate_series(1, 100) as i; \
+         insert into hidden select i, case i % 2 when 0 then 'other' else 'app' end, i from generate_series(1, 100) as i",
     );
-    other.batch_execute("commit").expect("it is still there");
-    pair.assert_migrated();
-    pair.stop_migration();
-}
-
-/// The calling session ends in the middle of the barrier.
-#[test]
-fn fence_is_lowered_when_the_call_ends_early() {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
     pair.stream("");
-    for how in ["pg_cancel_backend", "pg_terminate_backend"] {
-        let mut writer = open_writer(&pair, ROLE);
-        let mut caller = pair.target.connect("postgres");
-        let pid: i32 = caller
-            .query_one("select pg_backend_pid()", &[])
-            .expect("a pid")
-            .get(0);
-        let calling = thread::spawn(move || {
-            caller
-                .batch_execute("SELECT repl_fence('heroku', timeout => '10 minutes')")
-                .expect_err("it is ended")
-        });
-        pair.poll_status("fenced");
-        wait::until_true(SOON, "writes are refused", || {
-            pair.source
-                .try_rows(DATABASE, "insert into plain values (9000)")
-                .is_err()
-        });
-        let second = pair.refused("SELECT repl_fence('heroku')");
-        assert_says(&second, "55006", &["under way", "Nothing has been changed"]);
-        assert_says(
-            &pair.refused("SELECT repl_unfence('heroku')"),
-            "55006",
-            &["Cancel"],
-        );
-        pair.sql(&format!("SELECT {how}({pid})"));
-        calling.join().expect("the call has ended");
-        pair.poll_status("not fenced");
-        pair.source.app("update plain set n = n + 1 where id = 3");
-        writer
-            .batch_execute("rollback")
-            .expect("it was only waited for");
+    assert_eq!(pair.query("select count(*) from hidden"), "100");
+    let writes = [
+        "insert into fleeting values (1000)",
+        "update fleeting set n = 0",
+        "truncate fleeting",
+        "insert into hidden values (1000, current_user)",
+        "update hidden set n = n + 1 where id = 2",
+        // a row that only its owner sees
+        "update hidden set n = n + 1 where id = 1",
+        "delete from hidden",
+    ];
+    let refused = |role: &str| {
+        let mut client = pair.source.connect_as(role, DATABASE);
+        for sql in writes {
+            if role == "other" && sql.starts_with("truncate") {
+                continue;
+            }
+            let error = client.batch_execute(sql).expect_err("it is fenced");
+            let error = error.as_db_error().expect("the server's word");
+            assert_says(error, "25006", &["moving to another server"]);
+        }
+    };
+    pair.query("SELECT repl_fence('heroku')");
+    for role in ["app", "other", "postgres"] {
+        refused(role);
     }
-    assert_eq!(
-        pair.events("cancelled or its session ended"),
-        4,
-        "{}",
-        pair.tell()
-    );
     pair.assert_migrated();
-    pair.stop_migration();
-}
-
-/// The worker that fences is killed in the barrier, and with it the server's other processes: who comes next lowers the fence. One
-/// that stands stays.
-#[test]
-fn fence_after_a_crash_here() {
-    let pair = Pair::builder().preload().start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    let mut writer = open_writer(&pair, ROLE);
-    let mut caller = pair.target.connect("postgres");
-    let calling = thread::spawn(move || {
-        caller
-            .batch_execute("SELECT repl_fence('heroku', timeout => '10 minutes')")
-            .expect_err("its server crashes")
-    });
-    pair.poll_status("fenced");
-    pair.target.restart(Mode::Immediate);
-    calling.join().expect("the call has ended");
-    pair.poll_status("not fenced");
-    pair.source.app("update plain set n = n + 1 where id = 3");
-    assert_eq!(
-        pair.events("the call that had fenced the source was interrupted"),
-        1
-    );
-    writer.batch_execute("commit").expect("it goes on");
-
-    pair.query("SELECT repl_fence('heroku')");
-    pair.target.restart(Mode::Immediate);
-    let summary = pair.status("summary");
-    assert!(summary.starts_with("FENCED since"), "{summary}");
-    assert!(
-        summary.contains("SELECT repl_unfence('heroku')"),
-        "{summary}"
-    );
-    assert_fenced(&pair, WRITES);
-    pair.wait_for("caught_up", Duration::from_secs(60));
-    assert_fenced(&pair, WRITES);
     pair.query("SELECT repl_unfence('heroku')");
-    pair.source.app("insert into plain values (9000)");
+    let mut other = pair.source.connect_as("other", DATABASE);
+    other
+        .batch_execute("insert into hidden values (2000, current_user); update hidden set n = -1; delete from fleeting where id < 50")
+        .expect("it may write again");
     pair.assert_migrated();
-    pair.stop_migration();
-}
-
-#[test]
-fn fence_survives_a_crash_of_the_source() {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    pair.query("SELECT repl_fence('heroku')");
-    pair.source.restart(Mode::Immediate);
-    assert_fenced(&pair, WRITES);
-    pair.assert_migrated();
-    assert_eq!(pair.status("fenced"), "t");
-    pair.query("SELECT repl_unfence('heroku')");
-
-    // in the barrier: the fence is lowered when the source is back
-    let _writer = open_writer(&pair, ROLE);
-    let mut caller = pair.target.connect("postgres");
-    let calling = thread::spawn(move || {
-        caller
-            .batch_execute("SELECT repl_fence('heroku', timeout => '10 minutes')")
-            .expect_err("the source crashes")
-    });
-    wait::until_true(SOON, "writes are refused", || {
-        pair.source
-            .try_rows(DATABASE, "insert into plain values (9000)")
-            .is_err()
-    });
-    pair.source.restart(Mode::Immediate);
-    calling.join().expect("the call has ended");
-    pair.poll_status("not fenced");
-    pair.source.app("insert into plain values (9001)");
-    pair.assert_migrated();
+    pair.query(
+        "SELECT count(*) FROM repl_switchover('heroku', verify => 'checksum', reverse => false)",
+    );
+    for role in ["app", "other", "postgres"] {
+        refused(role);
+    }
     pair.stop_migration();
 }
 
@@ -577,121 +360,4 @@ fn fence_goes_with_the_subscription() {
     assert!(told.contains("takes writes again"), "{told}");
     pair.source.app("insert into plain values (9000)");
     pair.assert_source_clean();
-}
-
-/// The rights on all tables and columns, in a form that does not depend on their order.
-const RIGHTS: &str = "select string_agg(r, ' ' order by r) from ( \
-    select format('%s %s %s %s %s', c.relname, a.grantor::regrole, a.grantee, a.privilege_type, a.is_grantable) as r \
-    from pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a \
-    where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text in ('public', '\"Other\"') \
-    union all \
-    select format('%s.%s %s %s %s %s', t.attrelid::regclass, t.attname, a.grantor::regrole, a.grantee, a.privilege_type, a.is_grantable) \
-    from pg_attribute t, aclexplode(t.attacl) a where t.attrelid > 16384) as x";
-
-/// The classical way: rights are taken away and given back as they were.
-#[test]
-fn fence_by_revoking() {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair.source
-        .app("create schema apart; create table apart.t (id int primary key)");
-    pair.source.sql(
-        "postgres",
-        "create role \"Mixed role\" login; create role further login; create role stranger login; \
-         grant \"Mixed role\" to app",
-    );
-    pair.source.app(
-        "grant select, insert, update on plain to \"Mixed role\" with grant option; grant delete on plain to public; \
-         grant update (n) on parent to further; grant usage on schema \"Other\" to public",
-    );
-    let mut mixed = pair.source.connect_as("Mixed role", DATABASE);
-    mixed
-        .batch_execute("grant insert on plain to further; grant update (n) on plain to stranger")
-        .expect("it may pass them on");
-    pair.stream("exclude => array['apart.*']");
-    let rights = pair.source.query_one_text(DATABASE, RIGHTS);
-
-    let mut writer = open_writer(&pair, ROLE);
-    let error = pair.refused("SELECT repl_fence('heroku', timeout => '1 second', via => 'revoke')");
-    assert_says(&error, "57014", &["plain", "takes writes again"]);
-    assert_eq!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
-    writer
-        .batch_execute("commit")
-        .expect("it was only waited for");
-
-    pair.query("SELECT repl_fence('heroku', via => 'revoke')");
-    assert_ne!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
-    for (role, sql) in [
-        (ROLE, "insert into plain values (5000)"),
-        (ROLE, "truncate \"Other\".\"Odd one\""),
-        (ROLE, "update nameless set n = 3"),
-        ("Mixed role", "update plain set n = 5"),
-        ("further", "insert into plain values (5000)"),
-        ("further", "update parent set n = 5"),
-        ("stranger", "delete from plain"),
-        ("stranger", "update plain set n = 5"),
-    ] {
-        let mut client = pair.source.connect_as(role, DATABASE);
-        let code = match client.batch_execute(sql) {
-            Ok(()) => panic!(
-                "{role} may: {sql}\n{}",
-                pair.source.query_one_text(DATABASE, RIGHTS)
-            ),
-            Err(error) => error.code().map(|c| c.code().to_owned()),
-        };
-        assert_eq!(code.as_deref(), Some("42501"), "{role}: {sql}");
-    }
-    pair.source
-        .app("select count(*) from plain; insert into apart.t values (1)");
-    mixed
-        .batch_execute("select count(*) from plain")
-        .expect("reading goes on");
-    assert_eq!(pair.status("fenced"), "t");
-    // it is seen to stand
-    pair.wait_for("caught_up", Duration::from_secs(60));
-    assert_eq!(pair.status("fenced"), "t", "{}", pair.tell());
-    pair.query("SELECT repl_unfence('heroku')");
-    assert_eq!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
-    pair.source.app("insert into plain values (5000)");
-
-    pair.query("SELECT repl_fence('heroku', via => 'revoke', schemas => array['apart'])");
-    let refused = pair
-        .source
-        .connect_as_app()
-        .batch_execute("insert into apart.t values (2)");
-    assert!(refused.is_err());
-    pair.source.app("insert into plain values (5001)");
-    pair.query("SELECT repl_unfence('heroku')");
-    pair.source.app("insert into apart.t values (2)");
-    assert_eq!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
-
-    // what is not ours stays, with what it hangs on, and is told
-    pair.source
-        .sql("postgres", "revoke \"Mixed role\" from app");
-    pair.query("SELECT repl_fence('heroku', via => 'revoke')");
-    mixed
-        .batch_execute("update plain set n = 5 where id = 1")
-        .expect("it keeps the right");
-    assert_eq!(pair.events("not ours to revoke"), 1);
-    pair.query("SELECT repl_unfence('heroku')");
-    assert_eq!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
-
-    assert_says(
-        &pair.refused("SELECT repl_fence('heroku', via => 'magic')"),
-        "22023",
-        &["'revoke'"],
-    );
-    assert_says(
-        &pair.refused("SELECT repl_fence('heroku', schemas => array['public'])"),
-        "22023",
-        &["via"],
-    );
-    pair.query("SELECT repl_fence('heroku', via => 'revoke')");
-    pair.wait_for("caught_up", Duration::from_secs(60));
-    pair.stop_migration();
-    assert_eq!(
-        pair.source.query_one_text(DATABASE, RIGHTS),
-        rights,
-        "repl_stop gives them back"
-    );
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use decamp_tests::installation::clean_environment;
 use decamp_tests::migration::NAME;
-use decamp_tests::observe::SOON;
+use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::{DATABASE, PASSWORD, ROLE};
 use decamp_tests::step::Gate;
@@ -237,8 +237,14 @@ fn runbook_for_tables_that_stop() {
     assert_goes_on(&pair);
 
     pair.sql("delete from orders where id = 9; update orders set note = 'x' where id = 10");
-    let repaired = Part::of(&pair, "differ").next();
+    let mut part = Part::of(&pair, "differ");
+    let repaired = part.next();
     assert!(repaired.contains("public.orders"), "{repaired}");
+    let rehearsed = part.next();
+    assert!(
+        rehearsed.contains("2 tables are equal, all rows"),
+        "{rehearsed}"
+    );
     assert_goes_on(&pair);
 
     stop();
@@ -327,7 +333,13 @@ fn runbook_for_a_switchover_in_trouble() {
     let (_writer, _) = blocker(&pair);
     Part::of(&pair, "blockers").rest();
     assert_eq!(pair.status("state"), "finished");
+    pair.wait_until_way_back_streams();
     Part::of(&pair, "back").rest();
+    pair.wait_for("streaming", SOON);
+    assert_goes_on(&pair);
+    pair.query(&format!("SELECT count(*) FROM repl_switchover('{NAME}')"));
+    assert_eq!(pair.status("state"), "finished");
+    Part::of(&pair, "give up the target").rest();
     assert_goes_on(&pair);
     pair.query(&format!("SELECT count(*) FROM repl_switchover('{NAME}')"));
     assert_eq!(pair.status("state"), "finished");
@@ -348,6 +360,64 @@ fn runbook_for_a_source_that_is_lost() {
     assert_eq!(pair.query("SELECT count(*) FROM repl_status"), "0");
     assert_eq!(pair.query("SELECT count(*) FROM orders"), "1001");
     pair.sql("insert into orders (customer) select 1 from generate_series(1, 100)");
+}
+
+/// All that was written before the fence is on the target when nothing is left to drain, whether the switchover has come to its end
+/// or not.
+#[test]
+fn runbook_for_a_source_that_is_lost_behind_the_fence() {
+    for finished in [false, true] {
+        let pair = streaming();
+        pair.source
+            .app("insert into orders (id, customer) values (nextval('orders_id_seq') + 20, 1)");
+        let gate = (!finished).then(|| Gate::before(&pair, "sequences"));
+        let mut calling = pair.target.connect(TARGET_DATABASE);
+        let call = std::thread::spawn(move || {
+            let sql = format!(
+                "SELECT * FROM repl_switchover('{NAME}', max_downtime => '1 minute', reverse => false)"
+            );
+            calling.simple_query(&sql).map(drop)
+        });
+        let call = match gate {
+            None => {
+                call.join()
+                    .expect("the call has ended")
+                    .expect("it goes over");
+                pair.source.stop(Mode::Immediate);
+                None
+            }
+            Some(gate) => {
+                gate.wait(&pair);
+                pair.source.stop(Mode::Immediate);
+                drop(gate);
+                Some(call)
+            }
+        };
+        if let Some(call) = call {
+            let ended = call.join().expect("the call has ended");
+            let error = ended.expect_err("there is no source");
+            let error = error.as_db_error().expect("the server's word").clone();
+            assert_says(
+                &error,
+                "08006",
+                &["still refuses writes", "nothing is lost"],
+            );
+        }
+        let mut part = Part::of(&pair, "lost");
+        let told = part.next();
+        if finished {
+            assert!(told.contains("finished"), "{told}");
+        } else {
+            assert!(
+                told.contains("streaming") && told.contains("FENCED"),
+                "{told}"
+            );
+        }
+        part.rest();
+        assert_eq!(pair.query("SELECT count(*) FROM repl_status"), "0");
+        assert_eq!(pair.query("SELECT count(*) FROM orders"), "1001");
+        pair.sql("insert into orders (customer) select 1 from generate_series(1, 100)");
+    }
 }
 
 #[test]

@@ -42,6 +42,8 @@ mod copy_told;
 mod cuts;
 #[path = "169_ddl.rs"]
 mod ddl;
+#[path = "171_ddl_trouble.rs"]
+mod ddl_trouble;
 #[path = "150_deferral.rs"]
 mod deferral;
 #[path = "130_disappearance.rs"]
@@ -50,6 +52,10 @@ mod disappearance;
 mod drift;
 #[path = "190_fence.rs"]
 mod fence;
+#[path = "188_fence_barrier.rs"]
+mod fence_barrier;
+#[path = "189_fence_revoke.rs"]
+mod fence_revoke;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
@@ -88,6 +94,8 @@ mod resync_refusals;
 mod rewrites;
 #[path = "197_runbook.rs"]
 mod runbook;
+#[path = "198_reverse.rs"]
+mod reverse;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]
@@ -106,6 +114,8 @@ mod stopped_tables;
 mod swaps;
 #[path = "191_switchover.rs"]
 mod switchover;
+#[path = "195_switchover_checksum.rs"]
+mod switchover_checksum;
 #[path = "192_switchover_trouble.rs"]
 mod switchover_trouble;
 #[path = "168_tables_out.rs"]

@@ -21,10 +21,12 @@ files(root, list) as (
 missing(root, list) as (
     select f.root, string_agg(concat_ws('.', f.oid, a.attnum), ',' order by f.oid, a.attnum)
     from family f
-    -- table by table, or every column of the database is made json
+    -- pg_attribute has such a column from version 11 on; before, the name means this one
+    cross join (values (false)) before_11(atthasmissing)
+    -- table by table, or every column of the database is looked at for a few tables
     cross join lateral (
         select c.attnum from pg_catalog.pg_attribute c
-        where c.attrelid = f.oid and c.attnum > 0 and not c.attisdropped and (to_jsonb(c) ->> 'atthasmissing')::boolean
+        where c.attrelid = f.oid and c.attnum > 0 and not c.attisdropped and atthasmissing
         offset 0
     ) a
     group by f.root

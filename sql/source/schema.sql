@@ -4,7 +4,11 @@
 -- DELETE without replica identity fails.
 create schema if not exists {schema};
 
-create table if not exists {schema}.origin (subscription uuid not null);
+create table if not exists {schema}.origin (
+    subscription uuid not null,
+    -- the subscription that leads back here: what it writes passes the fence
+    counterpart  uuid
+);
 
 alter table {schema}.origin replica identity full;
 

@@ -27,7 +27,13 @@ firing as (
     from relation r
     join pg_catalog.pg_trigger t on t.tgrelid = r.oid
     left join pg_catalog.pg_constraint k on k.oid = t.tgconstraint
-    where t.tgconstraint = 0 or k.contype = 't'
+    where (t.tgconstraint = 0 or k.contype = 't')
+      -- capture, ours or another's: it is to hear of what we write, or to let it pass
+      and not exists (
+        select 1
+        from pg_catalog.pg_proc p
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+        where p.oid = t.tgfoid and n.nspname like 'decamp\_%' and p.proname like 'capture\_%')
     union all
     select r.root, r.depth, w.oid, 'rule', w.rulename, r.name, w.ev_enabled
     from relation r

@@ -8,7 +8,7 @@ use crate::meter;
 use crate::pg::worker::{self, APPLY_CLASS, CALLER_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
 use crate::step::{Run, Step};
-use crate::subscription::Subscription;
+use crate::subscription::{self, Subscription};
 use crate::switchover::{Order, Task};
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -111,6 +111,14 @@ fn tell(step: &Step) {
 }
 
 fn vanished(subscription: &Subscription) -> Failure {
+    if subscription::is_finished(subscription.id) {
+        return Failure::new("58000", "the worker that does it has ended, after the last step")
+            .detail("The switchover is finished, nothing is lost: the target takes the writes, now or within seconds.")
+            .hint(format!(
+                "SELECT * FROM repl_status; tells when. Then point the application at the target of {}.",
+                subscription.name
+            ));
+    }
     Failure::new("58000", "the worker that does it has ended before its work")
         .detail(
             "Somebody terminated it, or it could not start. Nothing is lost. If the source is fenced, the apply worker lowers the \

@@ -7,7 +7,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern, search_path};
 
 use super::{argument, call};
-use crate::ddl::{self, Became, Ddl};
+use crate::ddl::{self, Became, Ddl, Done, trace};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::pg::server;
@@ -55,7 +55,7 @@ fn both(name: &str, sql: &str, deadline: Instant) -> Result<String, Failure> {
         .map(|(root, partition)| (*root, partition.qualified()))
         .collect();
     ddl::unsettle(id);
-    let became = ddl::run(
+    let Done { became, call } = ddl::run(
         &Ddl {
             subscription: &subscription,
             relations: &relations,
@@ -64,6 +64,9 @@ fn both(name: &str, sql: &str, deadline: Instant) -> Result<String, Failure> {
         },
         deadline,
     )?;
+    if let Some(call) = call {
+        trace::forget(call);
+    }
     for (table, change) in &became {
         note(id, name, table, *change, relations.len());
     }

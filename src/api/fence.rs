@@ -110,6 +110,25 @@ fn lower(name: &str, force: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     refuse_under_way(&subscription)?;
     let finished = subscription.state == State::Finished;
+    let counterpart = subscription::counterpart(subscription.id);
+    match &counterpart {
+        Some(back) if finished => {
+            return Err(Failure::new(
+                "55000",
+                format!("subscription {:?} brings back what is written since {name:?} has switched over", back.name),
+            )
+            .detail("Writes to the source would be undone by those that come back. Nothing has been changed.")
+            .hint(format!(
+                "SELECT repl_switchover('{0}'); goes back, and loses nothing. Or give up what is written to the target: SELECT \
+                 repl_stop('{0}'); then SELECT repl_unfence('{name}', force => true);",
+                back.name
+            )));
+        }
+        _ if subscription.state == State::Armed => {
+            return Err(armed(&subscription));
+        }
+        _ => {}
+    }
     if finished && !force {
         return Err(Failure::new("55000", format!("subscription {name:?} has switched over: the target takes the writes now"))
             .detail("With the fence lowered, both databases would take writes, and neither would get the other's.")
@@ -152,6 +171,13 @@ fn lower(name: &str, force: bool) -> Result<String, Failure> {
         event::record(severity, name, "fence", line, None);
     }
     Ok(format!("subscription \"{name}\": {line}"))
+}
+
+/// The error for what cannot be done with one that has not begun. SQLSTATE 55000.
+pub(super) fn armed(subscription: &Subscription) -> Failure {
+    Failure::new("55000", format!("subscription {:?} is armed: it begins when repl_switchover has finished", subscription.name))
+        .detail("Nothing has been changed.")
+        .hint("SELECT * FROM repl_events ORDER BY at DESC; tells how far that is. If it was interrupted, this one goes away by itself.")
 }
 
 /// Errors: 55006.

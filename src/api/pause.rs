@@ -41,6 +41,9 @@ fn pause(name: &str, now: bool) -> Result<String, Failure> {
                 .hint(format!("SELECT repl_stop('{name}'); ends it.")),
         );
     }
+    if subscription.state == State::Armed {
+        return Err(super::fence::armed(&subscription));
+    }
     spi::update(
         "update decamp.subscription set enabled = false, retry_at = null, cut = $2::bool where id = $1::int4",
         &[Some(&subscription.id.to_string()), Some(&now.to_string())],
@@ -80,6 +83,11 @@ fn resume_one(subscription: &Subscription) -> Result<String, Failure> {
     if subscription.state == State::Finished {
         return Ok(format!(
             "subscription \"{name}\" has switched over: nothing is to be done"
+        ));
+    }
+    if subscription.state == State::Armed {
+        return Ok(format!(
+            "subscription \"{name}\" is armed: it begins when repl_switchover has finished"
         ));
     }
     let stopped = subscription.state == State::Errored;

@@ -95,6 +95,7 @@ fn start(order: &Order) -> Result<String, Failure> {
         workers: order.workers,
         copy_schema: order.copy_schema,
         copy_data: order.copy_data,
+        counterpart: None,
     });
     for table in &report.taken {
         relation::insert(id, table);

@@ -16,7 +16,7 @@ use crate::history;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
-use crate::subscription::{self, Subscription};
+use crate::subscription::{self, State, Subscription};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
@@ -44,6 +44,7 @@ fn repl_stop(
 fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_to_end(name)?;
     super::fence::refuse_under_way(&subscription)?;
+    refuse_needed(&subscription)?;
     end_workers(subscription.id)?;
     let removed = if drop_source_objects {
         Some(source::clean(&subscription)?)
@@ -88,6 +89,35 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
     };
     event::record(Severity::Info, name, "subscription", &line, None);
     Ok(line)
+}
+
+/// What keeps other writes from a database that another subscription writes to goes after that one. Errors: 55000.
+fn refuse_needed(subscription: &Subscription) -> Result<(), Failure> {
+    let Some(other) = subscription::counterpart(subscription.id) else {
+        return Ok(());
+    };
+    let name = &subscription.name;
+    let back = &other.name;
+    let (message, detail) = if other.state == State::Armed {
+        super::fence::refuse_under_way(&other)?;
+        (
+            format!("subscription {back:?} is armed to lead back"),
+            "A call of repl_switchover that was interrupted has left it; it is of no use any more.",
+        )
+    } else if subscription.state == State::Finished {
+        (
+            format!("subscription {back:?} brings back what is written since {name:?} has switched over"),
+            "Without the fence on its source writes there would be undone by those that come back.",
+        )
+    } else if subscription.state == State::Armed {
+        super::fence::refuse_under_way(&other)?;
+        return Ok(());
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new("55000", message)
+        .detail(format!("{detail} Nothing has been changed."))
+        .hint(format!("SELECT repl_stop('{back}'); first, then SELECT repl_stop('{name}');")))
 }
 
 /// Ends the workers and waits until they are gone. The apply worker that the postmaster starts anew waits for the row

@@ -8,11 +8,13 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, name, pg_extern, search_path};
 
 use super::{argument, call};
+use crate::check::{self, Request};
 use crate::failure::Failure;
 use crate::pg::server;
+use crate::selection::Choice;
 use crate::step::Step;
-use crate::subscription::{self, State};
-use crate::switchover::{Task, Verify};
+use crate::subscription::{self, State, Subscription};
+use crate::switchover::{Task, Verify, way_back};
 
 type Line = (String, String, Interval, String);
 
@@ -42,8 +44,6 @@ fn repl_switchover(
 > {
     server::refuse_read_only("repl_switchover")?;
     call::refuse_block("repl_switchover")?;
-    // whether it can be armed is told by its step
-    let _ = reverse;
     let max_downtime = match &max_downtime {
         Some(interval) => argument::duration(interval, "max_downtime")?,
         None => Duration::from_secs(10),
@@ -52,6 +52,7 @@ fn repl_switchover(
         argument::required(name, "name")?,
         max_downtime,
         verify_of(verify.unwrap_or("count"))?,
+        reverse.unwrap_or(true),
         dry_run.unwrap_or(false),
     )?;
     Ok(TableIterator::new(steps.into_iter().map(line)))
@@ -70,17 +71,12 @@ fn verify_of(text: &str) -> Result<Verify, Failure> {
     match text {
         "none" => Ok(Verify::None),
         "count" => Ok(Verify::Count),
-        "checksum" => Err(Failure::new(
-            "0A000",
-            "rows cannot be compared by checksum behind the fence",
-        )
-        .detail("Nothing has been changed.")
-        .hint("Verify before it; here verify => 'count' counts the rows once more.")),
+        "checksum" => Ok(Verify::Checksum),
         _ => Err(Failure::new(
             "22023",
             format!("unknown value {text:?} of argument \"verify\""),
         )
-        .hint("It is one of 'count' and 'none'.")),
+        .hint("It is one of 'checksum', 'count' and 'none'.")),
     }
 }
 
@@ -88,18 +84,25 @@ fn go(
     name: &str,
     max_downtime: Duration,
     verify: Verify,
+    reverse: bool,
     dry_run: bool,
 ) -> Result<Vec<Step>, Failure> {
     let subscription = subscription::by_name(name)?;
+    let counterpart = subscription::counterpart(subscription.id);
     if subscription.state == State::Finished {
+        let hint = match &counterpart {
+            None => format!("SELECT repl_stop('{name}'); ends it and lets the source take writes again."),
+            Some(back) => format!(
+                "SELECT repl_switchover('{0}'); goes back. To stay for good: SELECT repl_stop('{0}'); then SELECT repl_stop('{name}');",
+                back.name
+            ),
+        };
         return Err(Failure::new(
             "55000",
             format!("subscription {name:?} has switched over already"),
         )
         .detail("Nothing has been changed by this call.")
-        .hint(format!(
-            "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
-        )));
+        .hint(hint));
     }
     argument::refuse_early(&subscription)?;
     if max_downtime.is_zero() {
@@ -109,12 +112,59 @@ fn go(
         )
         .hint("Leave it out for 10 seconds. dry_run => true estimates how long it takes."));
     }
+    match &counterpart {
+        Some(back) if back.state == State::Finished => {
+            if !reverse {
+                return Err(Failure::new(
+                    "22023",
+                    format!("subscription {:?} leads back already, and its fence keeps writes from where they are to go", back.name),
+                )
+                .detail("Nothing has been changed.")
+                .hint(format!(
+                    "Leave out reverse => false. Afterwards, to stay there for good: SELECT repl_stop('{}'); then SELECT repl_stop('{name}');",
+                    back.name
+                )));
+            }
+        }
+        _ if reverse => refuse_one_way(&subscription)?,
+        _ => {}
+    }
     call::run(
         &subscription,
         Task::Switchover {
             max_downtime,
             verify,
+            reverse,
             dry_run,
         },
+    )
+}
+
+/// Looks at everything that a subscription in the other direction needs. Errors: those of `repl_check`.
+fn refuse_one_way(subscription: &Subscription) -> Result<(), Failure> {
+    let back = way_back(&subscription.name);
+    let choice = Choice::parse(
+        subscription.tables.as_deref(),
+        subscription.exclude.as_deref(),
+    )?;
+    let report = check::run(&Request {
+        source: &subscription.target_info()?,
+        target: &subscription.source_info()?,
+        helper: true,
+        encoding: server::encoding(),
+        choice: &choice,
+        copy_schema: false,
+        copy_data: false,
+        workers: subscription.workers,
+        name: Some(&back),
+    });
+    super::start::refuse_errors(
+        &format!("subscription {back:?} cannot lead back"),
+        &format!(
+            "Nothing has been changed. Once mended, call it again; or go over without a way back: repl_switchover('{}', reverse => \
+             false).",
+            subscription.name
+        ),
+        &report.findings,
     )
 }

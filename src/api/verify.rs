@@ -110,13 +110,14 @@ fn verify(
         )
         .hint("SELECT * FROM repl_status tells what it waits for."));
     }
-    verify::run(&Request {
+    let request = Request {
         subscription: &subscription,
         relations,
         tables,
         mode,
         repair,
-    })
+    };
+    verify::run(&request, |_| Ok(()))
 }
 
 /// Errors: 42P01 for a pattern that no table of the subscription matches, 22023 for a malformed one.

@@ -13,11 +13,13 @@ use super::{LOCK_TIMEOUT, Names, revocation};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::latch;
-use crate::quote::qualified;
+use crate::quote::{ident, literal, qualified};
 use crate::template::fill;
 
 const BEGIN: &str = "/* decamp fence */";
 const END: &str = "/* end of decamp fence */";
+/// Where it goes.
+const BODY: &str = "\nbegin\n";
 
 /// How many of the capture functions refuse writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,20 @@ pub fn unlock(source: &mut Connection, uuid: &str) -> Result<(), Failure> {
         .map(drop)
 }
 
+/// Lets the subscription that leads back here pass the fence. What it writes is not captured: it comes from where it would go.
+pub fn admit(source: &mut Connection, names: &Names, counterpart: &str) -> Result<(), Failure> {
+    source.batch(&format!(
+        "update {} set counterpart = {uuid}::uuid where counterpart is distinct from {uuid}::uuid",
+        qualified(&names.schema(), "origin"),
+        uuid = literal(counterpart)
+    ))
+}
+
+/// How a session tells whose writes these are.
+pub fn pass(target: &mut Connection, uuid: &str) -> Result<(), Failure> {
+    target.batch(&format!("set decamp.pass = {}", literal(uuid)))
+}
+
 /// For what must not happen behind a fence. SQLSTATE 55000.
 pub fn refusal(subscription: &str) -> Failure {
     Failure::new(
@@ -128,7 +144,7 @@ pub fn alone(names: &Names) -> String {
 /// From its commit on no statement that begins writes to a captured table. Those that have begun are the barrier's. The commit
 /// is on the source's disk when this returns.
 pub fn raise(source: &mut Connection, names: &Names) -> Result<(), Failure> {
-    let block = block();
+    let block = block(names);
     replace(source, names, false, |function| {
         (!function.fenced)
             .then(|| fenced(&function.definition, &block))
@@ -173,14 +189,22 @@ fn replace(
     outcome
 }
 
-fn block() -> String {
-    fill(include_str!("../../sql/source/fence.sql"), &[])
+fn block(names: &Names) -> String {
+    fill(
+        include_str!("../../sql/source/fence.sql"),
+        &[("schema", &ident(&names.schema()))],
+    )
 }
 
 /// With the block behind the body's first `begin`. `None` for a body without one, which is none of ours.
 fn fenced(definition: &str, block: &str) -> Option<String> {
-    let (head, tail) = definition.split_once("\nbegin\n")?;
-    Some(format!("{head}\nbegin\n{block}\n{tail}"))
+    let (head, tail) = definition.split_once(BODY)?;
+    Some(format!("{head}{BODY}{block}\n{tail}"))
+}
+
+/// The statements that make capture functions, each with the block.
+pub(super) fn in_all(statements: &str, names: &Names) -> String {
+    statements.replace(BODY, &format!("{BODY}{}\n", block(names)))
 }
 
 fn open(definition: &str) -> String {
@@ -204,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_fence_comes_and_goes_without_a_trace() {
-        let closed = fenced(DEFINITION, &block()).expect("it has a body");
+        let closed = fenced(DEFINITION, &block(&Names::of("x"))).expect("it has a body");
         assert!(closed.contains("25006") && closed.contains("insert into a"));
         assert_eq!(open(&closed), DEFINITION);
         assert_eq!(open(DEFINITION), DEFINITION);
@@ -212,6 +236,6 @@ mod tests {
 
     #[test]
     fn a_strange_body_is_left_alone() {
-        assert_eq!(fenced("select 1", &block()), None);
+        assert_eq!(fenced("select 1", &block(&Names::of("x"))), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Whether the capture that was installed is still there.
 
+use std::collections::HashMap;
+
 use super::{EVENTS, Names};
 use crate::failure::Failure;
 use crate::libpq::Connection;
@@ -16,21 +18,24 @@ pub fn watch(source: &mut Connection, names: &Names, tables: &[u32]) -> Result<W
         include_str!("../../sql/source/triggers.sql"),
         &[Some(&names.schema())],
     )?;
-    let has = |oid: u32, event: &str| {
-        let wanted = names.trigger(event);
-        rows.iter()
-            .any(|r| r.oid("oid") == oid && r.text("trigger") == wanted && r.flag("enabled"))
-    };
+    let wanted = EVENTS.map(|event| names.trigger(event));
+    let guard = names.trigger("truncate");
+    let mut complete = HashMap::new();
+    let mut guarded = Vec::new();
+    // a table has one trigger of a name
+    for row in rows.iter().filter(|row| row.flag("enabled")) {
+        let trigger = row.text("trigger");
+        if wanted.iter().any(|name| name == trigger) {
+            *complete.entry(row.oid("oid")).or_insert(0) += 1;
+        }
+        if trigger == guard {
+            guarded.push(row.oid("oid"));
+        }
+    }
     let broken = tables
         .iter()
         .copied()
-        .filter(|oid| !EVENTS.iter().all(|event| has(*oid, event)))
-        .collect();
-    let guard = names.trigger("truncate");
-    let guarded = rows
-        .iter()
-        .filter(|r| r.text("trigger") == guard && r.flag("enabled"))
-        .map(|r| r.oid("oid"))
+        .filter(|oid| complete.get(oid) != Some(&EVENTS.len()))
         .collect();
     Ok(Watch { broken, guarded })
 }

@@ -2,7 +2,7 @@
 
 use super::partition::{self, Partition};
 use super::segment::{self, Segment};
-use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, keyless, removal};
+use super::{EVENTS, LOCK_TIMEOUT, Names, enable_always, fence, keyless, removal};
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{self, ident};
@@ -18,9 +18,30 @@ pub fn install(
     segments: &[Segment],
 ) -> Result<Vec<Partition>, Failure> {
     let partitions = members(source, table)?;
+    let statements = statements(source.version(), names, table, segments, &partitions);
+    put_on(source, table, statements)?;
+    Ok(partitions)
+}
+
+/// The same with the fence in it from the beginning: there is no moment at which the table is captured and not fenced.
+pub fn install_fenced(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+    segments: &[Segment],
+) -> Result<(), Failure> {
+    let partitions = members(source, table)?;
+    let open = statements(source.version(), names, table, segments, &partitions);
+    let fenced = Statements {
+        objects: fence::in_all(&open.objects, names),
+        triggers: fence::in_all(&open.triggers, names),
+    };
+    put_on(source, table, fenced)
+}
+
+fn put_on(source: &mut Connection, table: &Table, statements: Statements) -> Result<(), Failure> {
+    let Statements { objects, triggers } = statements;
     let seconds = LOCK_TIMEOUT.as_secs();
-    let Statements { objects, triggers } =
-        statements(source.version(), names, table, segments, &partitions);
     let before = format!(
         "begin; set local synchronous_commit = off; set local check_function_bodies = off; set local lock_timeout = '{seconds}s'; \
          {objects}",
@@ -41,7 +62,7 @@ pub fn install(
             return Err(failure.during(format_args!("installing capture on {}", table.shown())));
         }
     }
-    Ok(partitions)
+    Ok(())
 }
 
 /// Takes the triggers off a table, in the open transaction, which holds its lock; [`renew`] puts them on again.

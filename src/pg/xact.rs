@@ -46,6 +46,14 @@ pub fn run<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     outcome
 }
 
+/// Runs `body`, which does not fail, in the transaction that is open, a caller's; else, in a worker, in one of its own.
+pub fn within<T>(body: impl FnOnce() -> T) -> T {
+    if is_open() {
+        return body();
+    }
+    run(|| Ok(body())).expect("a body that does not fail is committed")
+}
+
 /// Runs `body`; an ERROR of our own server (or a broken invariant) becomes a `Failure` and the open transaction is rolled
 /// back. House rule: whoever gets such a failure records it in a fresh transaction and exits; the caches and temporary
 /// state of a process that survived an ERROR are not to be relied on for long.

@@ -9,7 +9,7 @@
 mod mark;
 mod statement;
 
-pub use mark::{Mark, settle};
+pub use mark::{Mark, is_laid_out_alike, settle};
 pub use statement::{Multiset, indexed, refuse_other_order};
 
 use super::part::Part;

@@ -10,6 +10,7 @@ pub enum State {
     Streaming,
     Errored,
     Finished,
+    Armed,
 }
 
 impl State {
@@ -23,12 +24,13 @@ impl State {
             Self::Streaming => "streaming",
             Self::Errored => "errored",
             Self::Finished => "finished",
+            Self::Armed => "armed",
         }
     }
 
     /// No worker works for it.
     pub fn is_at_rest(self) -> bool {
-        matches!(self, Self::Errored | Self::Finished)
+        matches!(self, Self::Errored | Self::Finished | Self::Armed)
     }
 
     pub(super) fn parse(text: &str) -> Self {
@@ -41,6 +43,7 @@ impl State {
             Self::Streaming,
             Self::Errored,
             Self::Finished,
+            Self::Armed,
         ]
         .into_iter()
         .find(|state| state.as_str() == text)

@@ -6,13 +6,15 @@
 //! has to do: then an interrupted verification leaves nothing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
-use crate::pg::{server, spi};
+use crate::libpq::Connection;
+use crate::own_session;
+use crate::pg::{spi, xact};
 use crate::quote;
 use crate::row::Row;
-use crate::subscription::{self, Subscription};
+use crate::subscription::Subscription;
 
 /// What `repl_verify` returns of one table, or of one kind of objects.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Line {
     pub how: String,
     /// microseconds
     pub took: i64,
+    /// how long summing up the table takes; at most, of one that an interrupted call has read; `None`: it was not read
+    pub summing: Option<Duration>,
     pub note: Option<String>,
 }
 
@@ -50,7 +54,7 @@ impl Ledger {
         subjects: &[String],
     ) -> Result<(Self, HashMap<String, Line>), Failure> {
         let mut ledger = Self {
-            session: own_session(scope.subscription),
+            session: own_session::open(scope.subscription, "verify ledger"),
             verification: 0,
         };
         let name = scope.subscription.name.as_str();
@@ -114,6 +118,7 @@ impl Ledger {
                 row.text("at")
             ),
             took: row.int("took"),
+            summing: Some(Duration::from_micros(row.int("took").unsigned_abs())),
             note: row.opt("note").map(str::to_owned),
         };
         Ok(rows
@@ -171,18 +176,7 @@ impl Ledger {
     fn run(&mut self, sql: &'static str, parameters: &[Option<&str>]) -> Result<Vec<Row>, Failure> {
         match &mut self.session {
             Some(session) => session.query(sql, parameters),
-            None => Ok(spi::write(sql, parameters)),
+            None => Ok(xact::within(|| spi::write(sql, parameters))),
         }
     }
-}
-
-/// A session in this database, `None` when its own socket does not let us in.
-fn own_session(subscription: &Subscription) -> Option<Connection> {
-    let info = subscription::local_target(&subscription.owner);
-    let title = subscription.title("verify ledger");
-    let mut session =
-        Connection::open(&info, Role::TargetLook, &server::encoding(), &title).ok()?;
-    // somebody may have the tables locked who waits for us
-    session.batch("set lock_timeout = '10s'").ok()?;
-    Some(session)
 }

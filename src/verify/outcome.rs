@@ -1,5 +1,7 @@
 //! What is known of a table after a verification. Pure.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::shape::Key;
@@ -30,6 +32,8 @@ impl Rows {
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub rows: Option<Rows>,
+    /// how long both sides took to sum it up
+    pub summing: Option<Duration>,
     /// `None`: not known
     pub equal: Option<bool>,
     /// names of the key's columns; none: `differing` has digests of rows

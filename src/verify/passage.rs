@@ -10,7 +10,7 @@ use crate::capture::segment;
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::worker::{self, APPLY_CLASS};
-use crate::pg::{latch, spi};
+use crate::pg::{latch, spi, xact};
 use crate::template::fill;
 
 /// How a wait for replay ended.
@@ -52,7 +52,7 @@ pub fn wait(
         meanwhile(sides)?;
         if woken.is_none_or(|at| at.elapsed() >= WAKE_EVERY) {
             woken = Some(Instant::now());
-            let workers = worker::pids(APPLY_CLASS, subscription);
+            let workers = xact::within(|| worker::pids(APPLY_CLASS, subscription));
             if !workers.is_empty() {
                 seen = Instant::now();
             }
@@ -118,13 +118,12 @@ struct Look {
 
 /// Why the deltas of a table are not going to be replayed, if that is so.
 fn look(subscription: i32, oid: u32, no_worker: bool) -> Look {
-    let rows = spi::read_now(
-        "select s.enabled, s.state, s.last_batch_at::text as last_batch, r.state as table_state, \
-                coalesce(r.error, s.error) as error \
-         from decamp.subscription s join decamp.relation r on r.subscription_id = s.id \
-         where s.id = $1::int4 and r.source_oid = $2::oid",
-        &[Some(&subscription.to_string()), Some(&oid.to_string())],
-    );
+    const SQL: &str = "select s.enabled, s.state, s.last_batch_at::text as last_batch, r.state as table_state, \
+            coalesce(r.error, s.error) as error \
+     from decamp.subscription s join decamp.relation r on r.subscription_id = s.id \
+     where s.id = $1::int4 and r.source_oid = $2::oid";
+    let (subscription, oid) = (subscription.to_string(), oid.to_string());
+    let rows = xact::within(|| spi::read_now(SQL, &[Some(&subscription), Some(&oid)]));
     let Some(row) = rows.first() else {
         return Look {
             hopeless: Some("the subscription is gone".into()),

@@ -1,6 +1,7 @@
 //! Walks over a table on both sides, range by range, and into ranges that differ.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::outcome::Rows;
 use super::shape::{Key, Range, Shape};
@@ -32,6 +33,8 @@ pub struct Walk {
     pub unequal: Vec<(Range, Rows)>,
     /// the last one was read then
     pub moment: i64,
+    /// what the sums took, without finding the ends of ranges and without what `pg_decamp.copy_rate_limit` has it wait
+    pub summing: Duration,
 }
 
 /// Sums up all ranges, each on both sides at once.
@@ -42,25 +45,17 @@ pub fn walk(sides: &mut Sides, shapes: &Shapes, oid: u32) -> Result<Walk, Failur
     loop {
         let high = end_of_range(sides, &shapes.source, low.as_ref(), length)?;
         let range = Range { low, high };
-        let (source, target) = sides.ask(
-            &shapes.source.total(&range),
-            &shapes.target.total(&range),
-            &range.ends(),
-        )?;
-        let (source, target) = (&source[0], &target[0]);
+        let began = Instant::now();
+        let sum = sum_up(sides, shapes, &range)?;
+        walk.summing += began.elapsed();
         walk.ranges += 1;
-        walk.moment = source.int("moment");
-        let rows = Rows {
-            source: source.int("rows"),
-            target: target.int("rows"),
-        };
-        walk.rows.add(rows);
-        if rows.source != rows.target || source.text("sum") != target.text("sum") {
-            walk.unequal.push((range.clone(), rows));
+        walk.moment = sum.moment;
+        walk.rows.add(sum.rows);
+        if !sum.equal {
+            walk.unequal.push((range.clone(), sum.rows));
         }
-        let bytes = u64::try_from(source.int("bytes")).expect("a length is not negative");
-        sides.pay(bytes);
-        if let Some(width) = bytes.checked_div(rows.source.unsigned_abs()) {
+        sides.pay(sum.bytes);
+        if let Some(width) = sum.bytes.checked_div(sum.rows.source.unsigned_abs()) {
             length = rows_of(width).min(length * 10);
         }
         match range.high {
@@ -68,6 +63,35 @@ pub fn walk(sides: &mut Sides, shapes: &Shapes, oid: u32) -> Result<Walk, Failur
             high => low = high,
         }
     }
+}
+
+/// A range, summed up.
+pub struct Sum {
+    pub rows: Rows,
+    pub equal: bool,
+    /// that the source has read
+    bytes: u64,
+    /// of the source's snapshot
+    moment: i64,
+}
+
+pub fn sum_up(sides: &mut Sides, shapes: &Shapes, range: &Range) -> Result<Sum, Failure> {
+    let (source, target) = sides.ask(
+        &shapes.source.total(range),
+        &shapes.target.total(range),
+        &range.ends(),
+    )?;
+    let (source, target) = (&source[0], &target[0]);
+    let rows = Rows {
+        source: source.int("rows"),
+        target: target.int("rows"),
+    };
+    Ok(Sum {
+        rows,
+        equal: rows.source == rows.target && source.text("sum") == target.text("sum"),
+        bytes: u64::try_from(source.int("bytes")).expect("a length is not negative"),
+        moment: source.int("moment"),
+    })
 }
 
 /// How many rows of so many bytes are a range.

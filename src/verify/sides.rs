@@ -7,7 +7,7 @@ use super::image::Servers;
 use crate::capture::Names;
 use crate::failure::Failure;
 use crate::libpq::{self, Connection, Role};
-use crate::pg::{latch, server, settings};
+use crate::pg::{latch, server, settings, xact};
 use crate::quote;
 use crate::row::Row;
 use crate::subscription::Subscription;
@@ -37,7 +37,7 @@ impl Sides {
             &title,
         )?;
         let mut target = Connection::open(
-            &subscription.target_info()?,
+            &xact::within(|| subscription.target_info())?,
             Role::TargetLook,
             &encoding,
             &title,

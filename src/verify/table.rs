@@ -10,6 +10,7 @@ use super::sides::Sides;
 use crate::catalog::{self, Fingerprint};
 use crate::drift;
 use crate::failure::Failure;
+use crate::pg::xact;
 use crate::quote::literal;
 use crate::relation::{self, Relation};
 use crate::skipped;
@@ -30,18 +31,11 @@ impl Followed<'_> {
         if let Some(why) = not_followed(self.relation) {
             return Ok(Outcome::open(why));
         }
-        let key = self.key();
-        let columns: Vec<&Column> = key.iter().filter_map(|k| self.source.column(k)).collect();
-        sides.set_digits(image::nested_digits(&columns, sides.servers))?;
-        let shape = |one, other| Shape::new(one, other, &key, depth, sides.servers);
-        let shapes = Shapes {
-            source: shape(self.source, self.target),
-            target: shape(self.target, self.source),
-        };
+        let (shapes, key) = shapes(sides, self.source, self.target, depth)?;
         let walk = range::walk(sides, &shapes, self.relation.oid)?;
         let mut outcome = self.compare(sides, &shapes, walk)?;
         let names = || key.iter().map(String::as_str);
-        outcome.left_out = skipped::of(self.subscription.id)
+        outcome.left_out = xact::within(|| skipped::of(self.subscription.id))
             .iter()
             .filter(|s| s.oid == self.relation.oid && !key.is_empty())
             .filter_map(|s| skipped::values(&s.key, names()))
@@ -61,20 +55,11 @@ impl Followed<'_> {
         )
     }
 
-    /// The columns rows are told apart by: the source's key, if the target has them.
-    fn key(&self) -> Vec<String> {
-        let names: Vec<String> = self.source.key.iter().map(|k| k.name.clone()).collect();
-        if names.iter().all(|name| self.target.column(name).is_some()) {
-            names
-        } else {
-            Vec::new()
-        }
-    }
-
     /// Looks into the ranges that differ, once replay has passed the moment they were read at.
     fn compare(&self, sides: &mut Sides, shapes: &Shapes, walk: Walk) -> Result<Outcome, Failure> {
         let mut outcome = Outcome {
             rows: Some(walk.rows),
+            summing: Some(walk.summing),
             how: match (shapes.source.has_key(), walk.ranges) {
                 (false, _) => "rows by content".to_owned(),
                 (true, 1) => "1 range".to_owned(),
@@ -154,7 +139,8 @@ impl Followed<'_> {
     /// source's table was changed in a way that fires no trigger: its keys are put into the deltas a little later.
     fn refuse_moved(&self, sides: &mut Sides, outcome: &mut Outcome) -> Result<(), Failure> {
         let oid = self.relation.oid;
-        let Some(now) = relation::by_oid(self.subscription.id, oid) else {
+        let now = xact::within(|| relation::by_oid(self.subscription.id, oid));
+        let Some(now) = now else {
             outcome.reopen("the subscription no longer has it".into());
             return Ok(());
         };
@@ -175,6 +161,27 @@ impl Followed<'_> {
         }
         Ok(())
     }
+}
+
+/// A table on both sides, and the columns rows are told apart by: the source's key, if the target has them.
+pub fn shapes(
+    sides: &mut Sides,
+    source: &Table,
+    target: &Table,
+    depth: Depth,
+) -> Result<(Shapes, Vec<String>), Failure> {
+    let mut key: Vec<String> = source.key.iter().map(|k| k.name.clone()).collect();
+    if key.iter().any(|name| target.column(name).is_none()) {
+        key.clear();
+    }
+    let columns: Vec<&Column> = key.iter().filter_map(|k| source.column(k)).collect();
+    sides.set_digits(image::nested_digits(&columns, sides.servers))?;
+    let shape = |one, other| Shape::new(one, other, &key, depth, sides.servers);
+    let shapes = Shapes {
+        source: shape(source, target),
+        target: shape(target, source),
+    };
+    Ok((shapes, key))
 }
 
 /// Why its rows cannot be expected to be on the target, if that is so.

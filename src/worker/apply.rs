@@ -133,6 +133,7 @@ fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trou
         source,
         target,
     };
+    cycle::lower_abandoned(&mut session)?;
     setup::run(&mut session)?;
     cycle::run(&mut session, memory)
 }

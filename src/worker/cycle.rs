@@ -1,6 +1,7 @@
 //! The apply worker's loop, from the first chunk on: copy workers, replay, sequences, capture, status.
 
 mod anew;
+mod calls;
 mod copying;
 mod drift;
 mod fence;
@@ -16,6 +17,7 @@ mod streaming;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+pub use self::fence::lower_abandoned;
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;

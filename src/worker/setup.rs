@@ -69,6 +69,10 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
                 State::Catchup
             },
         )?;
+        xact::run(|| {
+            subscription::take_rows_as_copied(session.subscription.id);
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -165,7 +169,7 @@ fn install_group(
         };
         match result {
             Ok(partitions) => installed.push((relation, partitions)),
-            Err(failure) if is_lock_timeout(&failure) => {
+            Err(failure) if failure.is_lock_timeout() => {
                 let who = capture::holders(&mut session.source, table.oid, Purpose::Install)?;
                 waiting = Some(busy(relation, &who));
             }
@@ -187,10 +191,6 @@ fn install_group(
     }
     captured(session, &installed, &prints)?;
     Ok(waiting)
-}
-
-fn is_lock_timeout(failure: &Failure) -> bool {
-    matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01")
 }
 
 fn busy(relation: &Relation, who: &str) -> Failure {

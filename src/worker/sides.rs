@@ -1,5 +1,6 @@
 //! The two connections of a worker.
 
+use crate::capture::fence;
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::{server, xact};
@@ -32,6 +33,7 @@ pub fn open(subscription: &Subscription, what: &str) -> Result<(Connection, Conn
             subscription.name
         )));
     }
+    fence::pass(&mut target, &subscription.uuid)?;
     let encoding = if subscription.target.is_some() {
         target.adopt_server_encoding()?
     } else {

@@ -8,17 +8,22 @@
 //!           |         +--> closing --> standing    repl_switchover, with state finished in the same transaction
 //!           +---------+-------+                    any failure before; should this worker die, the apply worker does it
 //! ```
+//! The way back (`way_back.rs`) is armed before, and begins with state finished.
 //! `raising` is committed here before the fence is raised on the source, `standing` after everything else: whatever dies in
 //! between, whoever comes next lowers the fence.
 
 mod barrier;
+mod evidence;
 mod except;
 mod fencing;
 mod going;
 mod moment;
+mod moves;
 mod readiness;
 mod restoring;
 mod tally;
+mod verification;
+mod way_back;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -36,6 +41,9 @@ use crate::switchover::{Order, Task};
 use crate::table::Table;
 
 use self::going::Way;
+use self::way_back::WayBack;
+
+pub use self::way_back::disarm;
 
 /// The worker of the call before may be on its way out.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +73,8 @@ struct Errand {
     untouched: Rc<Cell<bool>>,
     /// the fence may be up because of us
     raised: Option<Instant>,
+    /// the subscription that leads back, once it is ready
+    way_back: Option<WayBack>,
     /// by when it is to be finished, and how long that is from the fence on
     deadline: Option<(Instant, Duration)>,
 }
@@ -106,6 +116,7 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         target: None,
         tables: Vec::new(),
         deadline: None,
+        way_back: None,
         number: 0,
         others: Vec::new(),
         before: subscription.fence,
@@ -123,10 +134,12 @@ pub fn live(id: i32, task: &str) -> Result<(), Failure> {
         Task::Switchover {
             max_downtime,
             verify,
+            reverse,
             dry_run,
         } => errand.switch_over(Way {
             max_downtime,
             verify,
+            reverse,
             dry_run,
         }),
     });
@@ -240,8 +253,14 @@ impl Errand {
         target.batch(&sql)
     }
 
-    /// Takes back what was done to the source.
+    /// Takes back what was done: to the source, whose writers wait, and then to the target.
     fn withdraw(&mut self) -> Result<(), Failure> {
+        let lowered = self.unfence();
+        self.disarm();
+        lowered
+    }
+
+    fn unfence(&mut self) -> Result<(), Failure> {
         let id = self.subscription.id;
         let stood = self.before == Some(Fence::Standing);
         self.deadline = None;

@@ -1,109 +1,30 @@
 //! Removes every trace from the source.
 
-use std::time::{Duration, Instant};
-
-use crate::capture::{self, Names, Purpose};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::{latch, server};
-use crate::retry::Backoff;
+use crate::pg::server;
 use crate::subscription::Subscription;
+use crate::uninstall;
 
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Triggers first, one table per transaction, then our schema. How many tables.
+/// How many tables were captured.
 pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
-    let way_out = |failure: Failure| {
-        let hint = format!(
-            "Call repl_stop again when the source can be reached; if it is gone for good: SELECT repl_stop('{}', \
-             drop_source_objects => false);",
-            subscription.name
-        );
-        if failure.disconnected {
-            failure.hint(hint)
-        } else {
-            failure
-        }
-    };
     let info = subscription.source_info()?;
-    let mut source = Connection::open(
+    Connection::open(
         &info,
         Role::Source,
         &server::encoding(),
         &subscription.title("stop"),
     )
-    .map_err(way_out)?;
-    let names = Names::of(&subscription.name);
-    if !capture::own(&mut source, &names, &subscription.uuid)? {
-        return Ok(0);
-    }
-    lock_patiently(&mut source, subscription)?;
-    let tables = capture::triggers_by_table(&mut source, &names).map_err(way_out)?;
-    // partitions carry only a TRUNCATE trigger of their own
-    let count = tables
-        .iter()
-        .filter(|(_, _, triggers)| triggers.len() > 1)
-        .count();
-    for (oid, table, triggers) in tables {
-        remove_patiently(&mut source, oid, &table, &triggers).map_err(way_out)?;
-    }
-    // rights that are revoked go back to whom they belong
-    capture::fence::lower(&mut source, &names).map_err(way_out)?;
-    capture::drop_schema(&mut source, &names).map_err(way_out)?;
-    Ok(count)
-}
-
-/// The source may take a moment to notice that our worker is gone; a copy of this database that streams from there keeps
-/// its lock, and is not to lose its capture.
-fn lock_patiently(source: &mut Connection, subscription: &Subscription) -> Result<(), Failure> {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    loop {
-        match capture::lock_origin(source, &subscription.uuid) {
-            Ok(()) => return Ok(()),
-            Err(failure) if failure.disconnected => return Err(failure),
-            Err(_) if Instant::now() < deadline => {}
-            Err(failure) => {
-                return Err(failure.hint(format!(
-                    "If another database has taken this subscription over, a copy of this one for instance, then forget it \
-                     here without touching the source: SELECT repl_stop('{}', drop_source_objects => false); else call \
-                     repl_stop again in a minute.",
-                    subscription.name
-                )));
-            }
-        }
-        latch::wait(Duration::from_millis(200));
-    }
-}
-
-fn remove_patiently(
-    source: &mut Connection,
-    oid: u32,
-    table: &str,
-    triggers: &[String],
-) -> Result<(), Failure> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut backoff = Backoff::default();
-    loop {
-        let failure = match capture::remove(source, table, triggers) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
-        if !matches!(failure.sqlstate.as_str(), "55P03" | "57014" | "40P01") {
-            return Err(failure);
-        }
-        if Instant::now() >= deadline {
-            let who = capture::holders(source, oid, Purpose::Remove)?;
-            return Err(Failure::new(
-                "55P03",
-                format!("cannot lock {table} to drop its capture triggers"),
-            )
-            .at(source.origin())
-            .detail(format!(
-                "In the way: {}.",
-                if who.is_empty() { "unknown" } else { &who }
+    .and_then(|mut source| uninstall::run(&mut source, subscription))
+    .map_err(|failure| {
+        if failure.disconnected {
+            failure.hint(format!(
+                "Call repl_stop again when the source can be reached; if it is gone for good: SELECT repl_stop('{}', \
+                 drop_source_objects => false);",
+                subscription.name
             ))
-            .hint("End those transactions or wait for them, then call repl_stop again."));
+        } else {
+            failure
         }
-        latch::wait(backoff.next());
-    }
+    })
 }

@@ -19,12 +19,8 @@ pub fn settle(
     subscription: &str,
     table: &Table,
 ) -> Result<(), Failure> {
-    let rows = source.query(
-        include_str!("../../../sql/source/fingerprint.sql"),
-        &[Some(&format!("{{{}}}", table.oid))],
-    )?;
-    let layout = rows.first().map_or("", |row| row.text("layout"));
-    let applied = applied::settled(target, uuid, table.oid, layout)?;
+    let layout = layout(source, table.oid)?;
+    let applied = applied::settled(target, uuid, table.oid, &layout)?;
     if applied.layout != layout {
         return Err(capture::missed_table(
             "columns have changed on the source of a table without a key",
@@ -48,6 +44,27 @@ pub fn settle(
         names.truncation(),
         table.oid,
     ))
+}
+
+/// Whether the source's rows are still made like those that are applied.
+pub fn is_laid_out_alike(
+    source: &mut Connection,
+    target: &mut Connection,
+    uuid: &str,
+    table: u32,
+) -> Result<bool, Failure> {
+    let layout = layout(source, table)?;
+    Ok(applied::settled(target, uuid, table, &layout)?.layout == layout)
+}
+
+fn layout(source: &mut Connection, table: u32) -> Result<String, Failure> {
+    let rows = source.query(
+        include_str!("../../../sql/source/fingerprint.sql"),
+        &[Some(&format!("{{{table}}}"))],
+    )?;
+    Ok(rows
+        .first()
+        .map_or_else(String::new, |row| row.string("layout")))
 }
 
 /// What a batch has to know before it may be noted as applied.

@@ -8,10 +8,12 @@ use crate::capture::{Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::pg::worker::{self, SWITCHOVER_CLASS};
+use crate::pg::worker::{self, APPLY_CLASS, SWITCHOVER_CLASS};
 use crate::pg::xact;
 use crate::replay::Trouble;
-use crate::subscription::{self, Fence};
+use crate::subscription::{self, Fence, Subscription};
+use crate::worker::apply::Session;
+use crate::worker::switchover::disarm;
 
 /// What is wrong between here and the source.
 enum Finding {
@@ -34,6 +36,7 @@ impl Cycle<'_> {
 
     pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {
         let id = self.id();
+        self.look_at_way_back()?;
         let session = &mut *self.session;
         let standing = fence::standing(&mut session.source, &session.names)?;
         let known = xact::run(|| Ok(subscription::fence_of(id)))?;
@@ -52,6 +55,18 @@ impl Cycle<'_> {
         mended
     }
 
+    /// One that a dead call has left armed: the target is to take writes again.
+    fn look_at_way_back(&mut self) -> Result<(), Failure> {
+        let id = self.id();
+        let armed = || xact::run(|| Ok(subscription::armed_counterpart(id)));
+        if armed()?.is_none() || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
+            return Ok(());
+        }
+        let disarmed = armed().and_then(|back| back.as_ref().map_or(Ok(()), disarm));
+        worker::release(SWITCHOVER_CLASS, id);
+        disarmed
+    }
+
     fn mend_fence(&mut self, known: Option<Fence>, finding: &Finding) -> Result<(), Trouble> {
         let id = self.id();
         let session = &mut *self.session;
@@ -61,13 +76,8 @@ impl Cycle<'_> {
         let name = session.subscription.name.clone();
         let (now, severity, message) = match finding {
             Finding::Abandoned => {
-                self.alone(fence::lower)?;
-                (
-                    None,
-                    Severity::Warning,
-                    "unfenced: the call that had fenced the source was interrupted; the source takes writes again, nothing is lost"
-                        .to_owned(),
-                )
+                lower(self.session)?;
+                return Ok(());
             }
             Finding::Unknown => (
                 Some(Fence::Standing),
@@ -83,7 +93,7 @@ impl Cycle<'_> {
                 }
                 let open = standing.functions - standing.fenced;
                 if standing.fenced > 0 {
-                    self.alone(fence::raise)?;
+                    alone(session, fence::raise)?;
                     (
                         known,
                         Severity::Warning,
@@ -108,17 +118,54 @@ impl Cycle<'_> {
         })?;
         Ok(())
     }
+}
 
-    /// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
-    fn alone(
-        &mut self,
-        change: fn(&mut Connection, &Names) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        const PATIENCE: Duration = Duration::from_secs(15);
-        let session = &mut *self.session;
-        let uuid = &session.subscription.uuid;
-        fence::lock(&mut session.source, uuid, PATIENCE)?;
-        change(&mut session.source, &session.names)?;
-        fence::unlock(&mut session.source, uuid)
+/// A call has made this subscription work, or fenced its source, and has died before the source took writes again. Before
+/// anything else, for they wait.
+pub fn lower_abandoned(session: &mut Session) -> Result<(), Failure> {
+    let id = session.subscription.id;
+    let is_passing =
+        xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
+    if !is_passing || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
+        return Ok(());
     }
+    let lowered = lower(session);
+    worker::release(SWITCHOVER_CLASS, id);
+    lowered
+}
+
+/// Not before the other direction's worker is gone, which may be writing there.
+fn lower(session: &mut Session) -> Result<(), Failure> {
+    let Subscription { id, name, .. } = session.subscription.clone();
+    let is_awaited = xact::run(|| {
+        let other = subscription::counterpart(id);
+        Ok(other.is_some_and(|other| !worker::pids(APPLY_CLASS, other.id).is_empty()))
+    })?;
+    if is_awaited {
+        return Ok(());
+    }
+    alone(session, fence::lower)?;
+    xact::run(|| {
+        subscription::set_fence(id, None);
+        event::record(
+            Severity::Warning,
+            &name,
+            "fence",
+            "unfenced: the call that had fenced the source was interrupted; the source takes writes again, nothing is lost",
+            None,
+        );
+        Ok(())
+    })
+}
+
+/// With the fence's lock on the source: a dead call's last statement may still be on its way through it.
+fn alone(
+    session: &mut Session,
+    change: fn(&mut Connection, &Names) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let uuid = &session.subscription.uuid;
+    fence::lock(&mut session.source, uuid, PATIENCE)?;
+    change(&mut session.source, &session.names)?;
+    fence::unlock(&mut session.source, uuid)
 }

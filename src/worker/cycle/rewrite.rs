@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::pg::xact;
 use crate::quote::ident;
 use crate::relation::{self, Columns, Relation};
-use crate::replay::Trouble;
+use crate::replay::{Trouble, multiset};
 use crate::subscription;
 
 impl Cycle<'_> {
@@ -29,12 +29,13 @@ impl Cycle<'_> {
             if relation.fingerprint.as_ref() == Some(&now) {
                 continue;
             }
-            // without a key: its deltas are no longer images of its rows, which is seen when it is planned
-            let rewritten = !relation.keyless
-                && relation.fingerprint.as_ref().is_some_and(|before| {
-                    before.shape != now.shape && before.content != now.content
-                });
-            if rewritten {
+            let rewritten = relation
+                .fingerprint
+                .as_ref()
+                .is_some_and(|before| before.shape != now.shape && before.content != now.content);
+            if rewritten && relation.keyless {
+                self.renew_keyless(&relation)?;
+            } else if rewritten {
                 self.deliver_all(relation.oid).map_err(|failure| Trouble {
                     failure,
                     table: Some(relation.oid),
@@ -43,7 +44,7 @@ impl Cycle<'_> {
             let id = self.id();
             xact::run(|| {
                 relation::set_fingerprint(id, relation.oid, &now);
-                if rewritten {
+                if rewritten && !relation.keyless {
                     let message = "changed on the source in a way that may have changed every row: all are delivered anew";
                     let name = &self.session.subscription.name;
                     event::record(Severity::Info, name, &relation.shown(), message, None);
@@ -52,6 +53,21 @@ impl Cycle<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Without a key there is nothing to queue. Other columns are seen when it is planned; where they are the same, only a copy
+    /// tells what is in them now.
+    fn renew_keyless(&mut self, relation: &Relation) -> Result<(), Failure> {
+        let session = &mut *self.session;
+        let uuid = &session.subscription.uuid;
+        let (source, target) = (&mut session.source, &mut session.target);
+        if relation.awaits_copy()
+            || !multiset::is_laid_out_alike(source, target, uuid, relation.oid)?
+        {
+            return Ok(());
+        }
+        let message = "was written anew on the source, and has no key: it is copied anew";
+        self.copy_again(relation.oid, message)
     }
 
     /// Columns that were renamed, dropped and added, on either side: what the target has in them need not be what the source

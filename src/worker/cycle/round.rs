@@ -23,6 +23,7 @@ impl Cycle<'_> {
         self.look_at_tables()?;
         self.look_at_counterparts()?;
         self.look_at_stopped()?;
+        self.settle_calls()?;
         self.look_for_newcomers()?;
         if self.look_at_partitions()? {
             memory.meter.looked(as_of);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Errand;
-use super::tally::Tally;
+use super::evidence::Evidence;
 use crate::failure::Failure;
 use crate::meter;
 use crate::pg::worker::{self, APPLY_CLASS};
@@ -12,7 +12,7 @@ use crate::pg::{latch, xact};
 use crate::selection::Choice;
 use crate::sequence;
 use crate::step::Outcome;
-use crate::subscription;
+use crate::subscription::{self, State};
 use crate::switchover::Verify;
 
 /// How it is to be done.
@@ -20,6 +20,7 @@ use crate::switchover::Verify;
 pub(super) struct Way {
     pub max_downtime: Duration,
     pub verify: Verify,
+    pub reverse: bool,
     pub dry_run: bool,
 }
 
@@ -41,9 +42,9 @@ const CARE: Duration = Duration::from_millis(100);
 
 impl Errand {
     pub(super) fn switch_over(&mut self, way: Way) -> Result<(), Failure> {
-        let mut tally = self.prepare(way)?;
+        let mut evidence = self.prepare(way)?;
         if way.dry_run {
-            return self.estimate(way, &tally);
+            return self.estimate(way, &evidence);
         }
         self.begin("fence")?;
         self.announce()?;
@@ -80,16 +81,16 @@ impl Errand {
         self.done(&message)?;
 
         self.begin("verify")?;
-        if let Some(tally) = &mut tally {
-            self.settle_counts(tally)?;
+        if let Some(evidence) = &mut evidence {
+            self.complete(evidence, false)?;
         }
         // what had happened before the fence without deltas, a partition that came with rows for one, is found meanwhile
         self.looked_since(closed)?;
-        match &mut tally {
+        match &mut evidence {
             None => self.end(Outcome::Skipped, "rows are not counted, as told", false)?,
-            Some(tally) => {
-                self.settle_counts(tally)?;
-                self.done(&tally.told_behind(fenced))?;
+            Some(evidence) => {
+                self.complete(evidence, true)?;
+                self.done(&evidence.told_behind(fenced))?;
             }
         }
 
@@ -97,20 +98,16 @@ impl Errand {
         let message = self.put_back()?;
         self.done(&message)?;
 
-        self.begin("reverse")?;
-        self.end(
-            Outcome::Skipped,
-            "no subscription leads back: what is written to the target from now on stays there",
-            false,
-        )?;
         self.finish(fenced)
     }
 
     /// Everything that can be done while the application writes.
-    fn prepare(&mut self, way: Way) -> Result<Option<Tally>, Failure> {
+    fn prepare(&mut self, way: Way) -> Result<Option<Evidence>, Failure> {
         self.begin("check")?;
         let message = self.check(way.max_downtime)?;
         self.done(&message)?;
+
+        let proof = self.prove(way.verify, way.max_downtime)?;
 
         self.begin("materialized views")?;
         let message = self.refresh_views()?;
@@ -120,18 +117,47 @@ impl Errand {
         let message = self.analyze()?;
         self.done(&message)?;
 
-        let tally = if way.verify == Verify::Count {
+        let evidence = if way.verify == Verify::None {
+            None
+        } else {
             self.begin("count")?;
             let tally = self.count_before()?;
             self.done(&tally.told_before())?;
-            Some(tally)
-        } else {
-            None
+            Some(Evidence { tally, proof })
         };
+        self.begin("reverse")?;
+        self.prepare_way_back(way)?;
+
         self.begin("catch up")?;
         let took = self.catch_up()?;
         self.done(&format!("caught up within {} ms", took.as_millis()))?;
-        Ok(tally)
+        Ok(evidence)
+    }
+
+    fn prepare_way_back(&mut self, way: Way) -> Result<(), Failure> {
+        if !way.reverse {
+            return self.end(
+                Outcome::Skipped,
+                "no subscription leads back, as told: what is written to the target after the last step stays there",
+                false,
+            );
+        }
+        if way.dry_run {
+            let id = self.subscription.id;
+            let finished = xact::run(|| Ok(subscription::counterpart(id)))?
+                .filter(|back| back.state == State::Finished);
+            if let Some(finished) = finished {
+                let message = self.look_back(finished)?;
+                return self.done(&message);
+            }
+            return self.end(
+                Outcome::Skipped,
+                "dry run: the target is not fenced either",
+                false,
+            );
+        }
+        let message = self.arm()?;
+        self.done(&message)
     }
 
     /// Waits until the target equals the source as of a moment after the call.
@@ -211,22 +237,12 @@ impl Errand {
         self.begin("finished")?;
         self.check_caller()?;
         self.confirm()?;
-        let (id, name) = (self.subscription.id, self.subscription.name.clone());
-        let millis = fenced.elapsed().as_millis();
-        let message = format!(
-            "finished: writes were refused for {millis} ms; point the application at the target. The source goes on refusing writes, \
-             so that no straggler is lost; SELECT repl_stop('{name}') cleans it up and lets it take writes again"
-        );
+        self.confirm_way_back()?;
+        let id = self.subscription.id;
         let finished = xact::run(|| {
             let finished = subscription::finish(id);
             if finished {
-                self.run.end(
-                    self.number,
-                    Outcome::Done,
-                    &message,
-                    None,
-                    !self.subscription.ordinary,
-                );
+                self.awake_way_back()?;
             }
             Ok(finished)
         })?;
@@ -238,7 +254,11 @@ impl Errand {
         }
         self.raised = None;
         self.before = Some(subscription::Fence::Standing);
+        let message = self.finished(fenced)?;
         xact::run(|| {
+            let last = !self.subscription.ordinary;
+            self.run
+                .end(self.number, Outcome::Done, &message, None, last);
             super::wake_apply_worker(id);
             Ok(())
         })?;
@@ -248,15 +268,41 @@ impl Errand {
         Ok(())
     }
 
-    fn estimate(&mut self, way: Way, tally: &Option<Tally>) -> Result<(), Failure> {
+    /// What there is to say now that nothing is taken back any more.
+    fn finished(&mut self, fenced: Instant) -> Result<String, Failure> {
+        let name = self.subscription.name.clone();
+        let Some(back) = self.way_back_name() else {
+            return Ok(format!(
+                "finished: writes were refused for {} ms; point the application at the target. The source goes on refusing writes, so \
+                 that no straggler is lost; SELECT repl_stop('{name}') cleans it up and lets it take writes again",
+                fenced.elapsed().as_millis()
+            ));
+        };
+        let opened = self.open_way_back();
+        let millis = fenced.elapsed().as_millis();
+        Ok(match opened {
+            Ok(()) => format!(
+                "finished: writes were refused for {millis} ms; point the application at the target. What is written there flows back to \
+                 the source by subscription {back}, so that SELECT repl_switchover('{back}') can go back; the source refuses all \
+                 other writes. For good: SELECT repl_stop('{back}'), then SELECT repl_stop('{name}')"
+            ),
+            Err(failure) => format!(
+                "finished, but the target still refuses writes ({}): subscription {back} lets it take them as soon as it can, or \
+                 SELECT repl_unfence('{back}'); then point the application at the target",
+                failure.line()
+            ),
+        })
+    }
+
+    fn estimate(&mut self, way: Way, evidence: &Option<Evidence>) -> Result<(), Failure> {
         self.begin("estimate")?;
         let began = Instant::now();
         let caught_up = self.catch_up()?;
         self.set_sequences()?;
         let moving = began.elapsed();
-        let counting = tally
+        let counting = evidence
             .as_ref()
-            .map_or(Duration::ZERO, |tally| tally.expected(way.max_downtime));
+            .map_or(Duration::ZERO, |e| e.expected(way.max_downtime));
         let writers = self.writers()?;
         let message = format!(
             "dry run, nothing was fenced: writes would be refused for about {} ms (drain {} ms, sequences {} ms, verification up to {} \

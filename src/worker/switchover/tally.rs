@@ -1,20 +1,19 @@
 //! Rows counted on both sides. Before the fence every table, at a moment of both sides, without the rows whose deltas are still
 //! to be replayed; behind it only what may have become another number since, which
 //! the counters of replay tell: without an insert, delete or truncation replayed, a number that was equal still is. There is a
-//! time for that, a fortieth of max_downtime; tables that were equal before and would take longer are left at that, and named.
+//! time for that; tables that were equal before and would take longer are left at that, and named.
 
 use std::time::{Duration, Instant};
 
 use super::Errand;
 use super::except::Except;
+use super::moves::Moves;
 use crate::catalog;
 use crate::failure::Failure;
-use crate::pg::{spi, xact};
 use crate::quote::literal;
 use crate::relation;
 use crate::table::Table;
 
-const SHARE: u32 = 40;
 /// A snapshot on the source is held no longer, but for one large table.
 const SNAPSHOT: Duration = Duration::from_secs(5);
 /// Tables that have deltas for so long, whenever one looks, are counted behind the fence.
@@ -27,7 +26,7 @@ struct Counted {
     source: Table,
     target: Table,
     /// what replay had counted before its rows were; `None`: the numbers were not equal, for it changed all the time
-    equal_at: Option<String>,
+    equal_at: Option<Moves>,
     took: Duration,
     place: Place,
 }
@@ -44,8 +43,8 @@ enum Place {
 pub(super) struct Tally {
     tables: Vec<Counted>,
     rows: i64,
-    /// on counting behind the fence
-    spent: Duration,
+    /// on comparing behind the fence
+    pub(super) spent: Duration,
 }
 
 impl Tally {
@@ -68,7 +67,7 @@ impl Tally {
         let more = match left.len() {
             0 => String::new(),
             n => format!(
-                "; {n} changed since they were counted equal before the fence, and there was no time to count them again ({}{}): a \
+                "; {n} may have changed since they were counted equal before the fence, and there was no time to count them again ({}{}): a \
                  longer max_downtime gives more",
                 left[..n.min(SHOWN)].join(", "),
                 if n > SHOWN { ", ..." } else { "" }
@@ -83,16 +82,21 @@ impl Tally {
         )
     }
 
-    /// How long counting behind the fence takes at most, if no table changes too fast.
-    pub(super) fn expected(&self, max_downtime: Duration) -> Duration {
-        let all: Duration = self.tables.iter().map(|t| t.took).sum();
-        let moving: Duration = self
-            .tables
-            .iter()
-            .filter(|t| t.equal_at.is_none())
-            .map(|t| t.took)
-            .sum();
-        all.min(max_downtime / SHARE).max(moving)
+    /// How long all of it, and what must be counted behind the fence, take there.
+    pub(super) fn expected(&self) -> (Duration, Duration) {
+        let moving = self.tables.iter().filter(|t| t.equal_at.is_none());
+        (
+            self.tables.iter().map(|t| t.took).sum(),
+            moving.map(|t| t.took).sum(),
+        )
+    }
+
+    /// The numbers of a table are equal behind the fence.
+    pub(super) fn know(&mut self, oid: u32, moves: Option<&Moves>) {
+        if let Some(counted) = self.tables.iter_mut().find(|t| t.source.oid == oid) {
+            counted.equal_at = moves.cloned();
+            counted.place = Place::Behind;
+        }
     }
 }
 
@@ -139,7 +143,7 @@ impl Errand {
             let began = Instant::now();
             let mut later = Vec::new();
             for (source, target) in waiting {
-                let Some(at) = moves.iter().find(|(oid, _)| *oid == source.oid) else {
+                let Some(at) = moves.get(&source.oid) else {
                     continue;
                 };
                 if began.elapsed() >= SNAPSHOT {
@@ -150,7 +154,7 @@ impl Errand {
                 let mut counted = Counted {
                     source,
                     target,
-                    equal_at: Some(at.1.clone()),
+                    equal_at: Some(at.clone()),
                     took: Duration::ZERO,
                     place: Place::Before,
                 };
@@ -194,20 +198,20 @@ impl Errand {
         Ok(tally)
     }
 
-    /// Behind the fence, drained. Called again it counts what has changed since.
-    pub(super) fn settle_counts(&mut self, tally: &mut Tally) -> Result<(), Failure> {
-        let (_, max_downtime) = self.deadline.expect("behind the fence there is one");
-        let budget = max_downtime / SHARE;
+    /// Behind the fence, drained, for so long at most. Called again it counts what has changed since. `last`: a difference is one.
+    pub(super) fn settle_counts(
+        &mut self,
+        tally: &mut Tally,
+        budget: Duration,
+        last: bool,
+    ) -> Result<(), Failure> {
         let now = self.all_moves()?;
-        let moves = |oid: u32| {
-            let found = now.iter().find(|(table, _)| *table == oid);
-            found.map(|(_, moves)| moves.clone())
+        let same = |counted: &Counted| {
+            let moves = counted.equal_at.as_ref().zip(now.get(&counted.source.oid));
+            moves.is_some_and(|(then, now)| now.leaves_number(then))
         };
         let mut changed: Vec<usize> = (0..tally.tables.len())
-            .filter(|at| {
-                let counted = &tally.tables[*at];
-                counted.equal_at != moves(counted.source.oid)
-            })
+            .filter(|at| !same(&tally.tables[*at]))
             .collect();
         // those without an equal number yet must be counted; then the quick ones
         changed.sort_by_key(|at| {
@@ -222,10 +226,11 @@ impl Errand {
             }
             let (ours, theirs) = self.count(counted, &Except::default())?;
             tally.spent += counted.took;
-            if ours != theirs {
+            if ours != theirs && last {
                 return Err(self.differs(counted, ours, theirs));
             }
-            counted.equal_at = moves(counted.source.oid);
+            let moves = now.get(&counted.source.oid).cloned();
+            counted.equal_at = moves.filter(|_| ours == theirs);
             counted.place = Place::Behind;
         }
         Ok(())
@@ -248,22 +253,6 @@ impl Errand {
         let (ours, theirs) = (ours?[0].int("n"), theirs?[0].int("n"));
         counted.took = began.elapsed();
         Ok((ours, theirs))
-    }
-
-    /// Per table, another text whenever replay has changed how many rows it has.
-    fn all_moves(&self) -> Result<Vec<(u32, String)>, Failure> {
-        let id = self.subscription.id;
-        xact::run(|| {
-            let rows = spi::read(
-                "select source_oid::int8 as oid, pg_catalog.format('%s %s %s %s', inserted, deleted, truncated, restarts) as moves \
-                 from decamp.relation where subscription_id = $1::int4",
-                &[Some(&id.to_string())],
-            );
-            Ok(rows
-                .iter()
-                .map(|row| (row.oid("oid"), row.string("moves")))
-                .collect())
-        })
     }
 
     fn differs(&self, counted: &Counted, ours: i64, theirs: i64) -> Failure {

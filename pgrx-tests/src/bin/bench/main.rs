@@ -19,6 +19,7 @@ mod race;
 mod report;
 mod settings;
 mod stage;
+mod switchover;
 mod writes;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -135,6 +136,7 @@ fn follow(
             "overhead" => overhead::run(&stage, &followers, settings, report),
             "catchup" => catchup::run(&stage, &followers, settings, report),
             "lag" => lag::run(&stage, &followers, settings, report),
+            "switchover" => switchover::run(&stage, settings, report),
             _ => idle::run(&stage, settings, report),
         };
         close(part, outcome, report, failures)?;

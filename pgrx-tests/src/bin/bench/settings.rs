@@ -10,7 +10,7 @@ use std::time::Duration;
 /// deleted any (see `Stage::keep_everything`); what else there is to a copy.
 pub const COPYING: [&str; 6] = ["many", "pgbench", "mixed", "cut", "latency", "writes"];
 /// The parts about going on after the copy.
-pub const FOLLOWING: [&str; 4] = ["overhead", "catchup", "lag", "idle"];
+pub const FOLLOWING: [&str; 5] = ["overhead", "catchup", "lag", "idle", "switchover"];
 
 pub struct Settings {
     /// `BENCH_JOBS`: workers, table jobs, index jobs, whatever a contender calls them.

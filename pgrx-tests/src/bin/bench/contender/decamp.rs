@@ -10,7 +10,7 @@ use crate::stage::{Stage, TARGET};
 
 pub const NAME: &str = "decamp";
 /// The subscription's name.
-const SUBSCRIPTION: &str = "bench";
+pub const SUBSCRIPTION: &str = "bench";
 
 pub struct Decamp;
 

@@ -10,6 +10,8 @@ mod bad_input;
 mod bouncer;
 #[path = "060_capture.rs"]
 mod capture;
+#[path = "159_catching_up.rs"]
+mod catching_up;
 #[path = "050_changes.rs"]
 mod changes;
 #[path = "155_chunked_zoo.rs"]
@@ -90,12 +92,12 @@ mod restarts;
 mod resync;
 #[path = "158_resync_refusals.rs"]
 mod resync_refusals;
+#[path = "198_reverse.rs"]
+mod reverse;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "197_runbook.rs"]
 mod runbook;
-#[path = "198_reverse.rs"]
-mod reverse;
 #[path = "090_security.rs"]
 mod security;
 #[path = "170_segments.rs"]

@@ -23,6 +23,8 @@ const CLOSING_SHARE: i64 = 8;
 /// One that has rows on as many pages is closed whatever its size: there is a backlog, and of what is sealed more can be on its
 /// way while something is merged.
 const BACKLOG: i64 = 128;
+/// So many are closed in one transaction.
+const AT_ONCE: usize = 20;
 
 impl Segments {
     /// Closes, seals and disposes of segments, as far as that can be done at once. Not in a batch's transaction.
@@ -80,6 +82,7 @@ impl Segments {
         let least = (most / CLOSING_SHARE).max(WORTH_CLOSING);
         let oids: Vec<u32> = looked_at.iter().map(|s| s.oid).collect();
         let sizes = segment::sizes(source, &oids)?;
+        let mut large = Vec::new();
         for last in looked_at {
             let (bytes, pages) = sizes
                 .iter()
@@ -93,31 +96,34 @@ impl Segments {
                 }
             };
             if bytes > most || is_worth {
-                self.close(source, last)?;
+                large.push(last);
             }
         }
-        Ok(())
+        large
+            .chunks(AT_ONCE)
+            .try_for_each(|some| self.close(source, some))
     }
 
-    fn close(&mut self, source: &mut Connection, last: Segment) -> Result<(), Failure> {
-        let next = match segment::open_next(source, &self.names, last) {
-            Ok(Some(next)) => next,
-            Ok(None) => return Ok(()),
+    fn close(&mut self, source: &mut Connection, last: &[Segment]) -> Result<(), Failure> {
+        let opened = match segment::open_next(source, &self.names, last) {
+            Ok(opened) => opened,
             // somebody fences the source or changes tables there: the next look will do
             Err(failure) if failure.sqlstate == "55P03" => return Ok(()),
             Err(failure) => return Err(failure),
         };
-        let end = self.held.partition_point(|h| h.segment.table <= last.table);
-        self.held[end - 1].state = State::Closed { awaited: None };
-        self.held.insert(
-            end,
-            Held {
-                segment: next,
+        for segment in opened {
+            let end = self
+                .held
+                .partition_point(|h| h.segment.table <= segment.table);
+            self.held[end - 1].state = State::Closed { awaited: None };
+            self.touched.insert(segment.table);
+            let held = Held {
+                segment,
                 state: State::Open,
                 later: None,
-            },
-        );
-        self.touched.insert(last.table);
+            };
+            self.held.insert(end, held);
+        }
         Ok(())
     }
 
@@ -158,14 +164,14 @@ impl Segments {
         let transactions: Vec<String> = transactions.into_iter().collect();
         let remaining = segment::remaining(source, &transactions, &oids)?;
         let mut sealed = Vec::new();
-        for held in &mut self.held {
+        for (at, held) in self.held.iter_mut().enumerate() {
             if let State::Closed {
                 awaited: Some(awaited),
             } = &mut held.state
             {
                 awaited.retain(|one| remaining.transactions.contains(one));
                 if awaited.is_empty() && !remaining.segments.contains(&held.segment.oid) {
-                    sealed.push(held.segment.oid);
+                    sealed.push(at);
                 }
             }
         }
@@ -173,12 +179,10 @@ impl Segments {
             return Ok(());
         }
         // only now: it does not grow any more
-        for (oid, _, pages) in segment::sizes(source, &sealed)? {
-            let Some(at) = self.held.iter().position(|h| h.segment.oid == oid) else {
-                continue;
-            };
-            let name = self.name(&self.held[at]);
-            let (next, density) = segment::beginning(source, &name)?.unwrap_or((pages, 1));
+        let names: Vec<String> = sealed.iter().map(|at| self.name(&self.held[*at])).collect();
+        let extents = segment::extents(source, &names)?;
+        for (at, segment::Extent { pages, beginning }) in sealed.into_iter().zip(extents) {
+            let (next, density) = beginning.unwrap_or((pages, 1));
             self.held[at].state = State::Sealed {
                 pages,
                 next,

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::meter::{self, Meter};
 use crate::pg::xact;
 use crate::relation::{self, Counts};
-use crate::replay::{self, Trouble};
+use crate::replay::{self, Pending, Trouble};
 use crate::subscription::{self, Fence, State};
 use crate::worker::apply::Memory;
 
@@ -71,51 +71,28 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
-        let id = session.subscription.id;
-        let mut sides = replay::Sides {
-            source: &mut session.source,
-            target: &mut session.target,
-            names: &session.names,
-            segments: &mut self.segments,
-            uuid: &session.subscription.uuid,
-        };
-        if !pending.truncated {
-            let deadline = Instant::now() + RUN;
-            let mut noted = |counts: &[(u32, Counts)]| {
-                note(id, counts, &mut memory.meter)?;
-                Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
-            };
-            let (shunned, ladder) = (&pending.shunned, &memory.ladder);
-            replay::catch_up(
-                &mut sides,
-                &mut self.plans,
-                shunned,
-                ladder,
-                &self.source,
-                &mut noted,
-            )?;
-        }
-        // of those it would only take what can be on its way while something is merged
-        let (far, near): (Vec<u32>, Vec<u32>) = pending.oids.iter().partition(|oid| {
-            let plan = self.plans.iter().find(|plan| plan.oid == **oid);
-            plan.is_some_and(|plan| replay::is_far_behind(plan, &sides, &memory.ladder))
-        });
-        if near.is_empty() && !pending.truncated {
-            self.next = Some((as_of, pending));
+        let far = self.catch_up(memory, &pending)?;
+        pending.oids.retain(|oid| !far.contains(oid));
+        pending.shunned.extend(&far);
+        if pending.is_empty() {
             return Ok(Found::More);
         }
-        pending.oids = near;
-        pending.shunned.extend(&far);
         let as_of = meter::now();
         let outcome = replay::run(
-            &mut sides,
+            &mut replay::Sides {
+                source: &mut self.session.source,
+                target: &mut self.session.target,
+                names: &self.session.names,
+                segments: &mut self.segments,
+                uuid: &self.session.subscription.uuid,
+            },
             &mut self.plans,
             &pending,
             &memory.ladder,
             &self.source,
         )?;
         memory.ladder.worked();
-        note(id, &outcome.counts, &mut memory.meter)?;
+        note(self.id(), &outcome.counts, &mut memory.meter)?;
         self.enter_ready(&outcome.left)?;
         if outcome.complete {
             self.completed(memory, as_of)?;
@@ -131,6 +108,41 @@ impl Cycle<'_> {
             }
             _ => Ok(Found::Something),
         }
+    }
+
+    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others.
+    fn catch_up(&mut self, memory: &mut Memory, pending: &Pending) -> Result<Vec<u32>, Trouble> {
+        let id = self.id();
+        let session = &mut *self.session;
+        let mut sides = replay::Sides {
+            source: &mut session.source,
+            target: &mut session.target,
+            names: &session.names,
+            segments: &mut self.segments,
+            uuid: &session.subscription.uuid,
+        };
+        memory.ladder.rest();
+        let ladder = &memory.ladder;
+        if !pending.truncated {
+            let deadline = Instant::now() + RUN;
+            let meter = &mut memory.meter;
+            let mut noted = |counts: &[(u32, Counts)]| {
+                note(id, counts, meter)?;
+                Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
+            };
+            replay::catch_up(
+                &mut sides,
+                &mut self.plans,
+                &pending.shunned,
+                ladder,
+                &self.source,
+                &mut noted,
+            )?;
+        }
+        let far = self.plans.iter().filter(|plan| {
+            pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &sides, ladder)
+        });
+        Ok(far.map(|plan| plan.oid).collect())
     }
 
     /// Tables whose backlog is empty in the snapshot just replayed are ready.

@@ -34,6 +34,7 @@ mod offered;
 mod own_session;
 mod relation;
 mod skipped;
+mod snapshot;
 mod step;
 mod subscription;
 mod task;

@@ -19,7 +19,10 @@ const SUFFIX: &str = "_reverse";
 pub fn way_back(name: &str) -> String {
     match name.strip_suffix(SUFFIX) {
         Some(forward) if !forward.is_empty() => forward.to_owned(),
-        _ => format!("{}{SUFFIX}", &name[..name.len().min(LONGEST - SUFFIX.len())]),
+        _ => format!(
+            "{}{SUFFIX}",
+            &name[..name.len().min(LONGEST - SUFFIX.len())]
+        ),
     }
 }
 
@@ -69,7 +72,11 @@ impl Order {
                     Verify::Count => 1,
                     Verify::Checksum => 8,
                 };
-                ("s", max_downtime, verify + 2 * u8::from(dry_run) + 4 * u8::from(reverse))
+                (
+                    "s",
+                    max_downtime,
+                    verify + 2 * u8::from(dry_run) + 4 * u8::from(reverse),
+                )
             }
         };
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

@@ -194,7 +194,9 @@ fn switchover_undone() {
     let pair = Pair::start();
     pair.source.app(&tables());
     pair.stream("");
-    pair.query("SELECT count(*) FROM repl_switchover('heroku', verify => 'none', reverse => false)");
+    pair.query(
+        "SELECT count(*) FROM repl_switchover('heroku', verify => 'none', reverse => false)",
+    );
     // its apply worker may be there yet, or not any more
     let told = pair.query("SELECT repl_unfence('heroku', force => true)");
     assert!(told.contains("after the switchover"), "{told}");

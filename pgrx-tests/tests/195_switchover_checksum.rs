@@ -11,8 +11,7 @@ use decamp_tests::source::DATABASE;
 use decamp_tests::step::Gate;
 use decamp_tests::{Pair, compare};
 
-const GO: &str =
-    "SELECT step, outcome, message FROM repl_switchover('heroku', verify => 'checksum', reverse => false";
+const GO: &str = "SELECT step, outcome, message FROM repl_switchover('heroku', verify => 'checksum', reverse => false";
 
 /// Large and busy, small and busy, partitioned, without a key, and one at rest.
 fn pair() -> Pair {

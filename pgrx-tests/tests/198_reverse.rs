@@ -139,7 +139,10 @@ fn says(pair: &Pair) {
     assert_says(
         &pair.refused("SELECT repl_unfence('heroku', force => true)"),
         "55000",
-        &["undone by those that come back", "repl_switchover('heroku_reverse')"],
+        &[
+            "undone by those that come back",
+            "repl_switchover('heroku_reverse')",
+        ],
     );
     assert_says(
         &pair.refused("SELECT repl_stop('heroku')"),
@@ -182,8 +185,11 @@ fn reverse_armed_and_interrupted() {
             .query_one("select pg_backend_pid()", &[])
             .expect("a pid")
             .get(0);
-        let calling =
-            thread::spawn(move || client.simple_query("SELECT * FROM repl_switchover('heroku')").map(drop));
+        let calling = thread::spawn(move || {
+            client
+                .simple_query("SELECT * FROM repl_switchover('heroku')")
+                .map(drop)
+        });
         gate.wait(&pair);
         assert_eq!(state(&pair, "heroku_reverse"), "armed");
         refuses(&pair.target, TARGET_DATABASE);
@@ -250,8 +256,10 @@ fn reverse_of_a_dead_call_begins_by_itself() {
         } else {
             pair.target.connect(TARGET_DATABASE)
         };
-        lock.batch_execute(&format!("begin; lock table decamp_{to}.origin in exclusive mode"))
-            .expect("a lock");
+        lock.batch_execute(&format!(
+            "begin; lock table decamp_{to}.origin in exclusive mode"
+        ))
+        .expect("a lock");
         drop(gate);
         pair.poll(&format!(
             "SELECT state = 'finished' FROM repl_status WHERE name = '{from}'"
@@ -292,16 +300,19 @@ fn reverse_of_an_ordinary_role() {
     let trigger = "create function count_up() returns trigger language plpgsql as $$ begin new.n := new.n + 1000; return new; end $$; \
          create trigger count_up before insert on item for each row execute function count_up()";
     pair.source.app(&format!("{TABLES}; {trigger}"));
-    managed.own(&format!("{TABLES}; truncate item, part, keyless, other; {trigger}"));
+    managed.own(&format!(
+        "{TABLES}; truncate item, part, keyless, other; {trigger}"
+    ));
     pair.stream(&format!("target => '{}'", managed.uri()));
-    let assert_equal =
-        || compare::assert_same(&pair.source, DATABASE, &managed, managed::DATABASE);
+    let assert_equal = || compare::assert_same(&pair.source, DATABASE, &managed, managed::DATABASE);
     pair.source.app(WRITES);
     for _ in 0..2 {
         pair.query("SELECT count(*) FROM repl_switchover('heroku')");
         managed.own(WRITES);
         assert_eq!(
-            managed.query("select count(*) from item where n between 900 and 1000 and code like 'w%'").is_empty(),
+            managed
+                .query("select count(*) from item where n between 900 and 1000 and code like 'w%'")
+                .is_empty(),
             false
         );
         refuses(&pair.source, DATABASE);
@@ -311,7 +322,10 @@ fn reverse_of_an_ordinary_role() {
         pair.source.app(WRITES);
         assert!(
             pair.source
-                .try_rows(DATABASE, "insert into part values (1, '2020-05-05', '', -1)")
+                .try_rows(
+                    DATABASE,
+                    "insert into part values (1, '2020-05-05', '', -1)"
+                )
                 .is_err(),
             "the foreign key is there"
         );
@@ -392,11 +406,19 @@ fn reverse_under_load() {
         });
     };
     busy();
-    for name in ["heroku", "heroku_reverse", "heroku", "heroku_reverse", "heroku"] {
+    for name in [
+        "heroku",
+        "heroku_reverse",
+        "heroku",
+        "heroku_reverse",
+        "heroku",
+    ] {
         pair.query(&format!(
             "SELECT repl_wait('{name}', 'streaming', timeout => '60 seconds')"
         ));
-        pair.query(&format!("SELECT count(*) FROM repl_switchover('{name}', max_downtime => '60 seconds')"));
+        pair.query(&format!(
+            "SELECT count(*) FROM repl_switchover('{name}', max_downtime => '60 seconds')"
+        ));
         busy();
     }
     stop.store(true, Ordering::Relaxed);
@@ -454,7 +476,8 @@ fn reverse_with_other_tables() {
     both_have("select * from has_stayed order by id");
     assert_eq!(both_have("select * from comes order by a, b").len(), 52);
     assert_eq!(
-        pair.source.query_one_text(DATABASE, "select sum(n) from goes"),
+        pair.source
+            .query_one_text(DATABASE, "select sum(n) from goes"),
         "5050"
     );
     assert_eq!(
@@ -481,7 +504,11 @@ fn reverse_refused() {
     assert_says(
         &error,
         "55000",
-        &["heroku_reverse", "reverse => false", "Nothing has been changed"],
+        &[
+            "heroku_reverse",
+            "reverse => false",
+            "Nothing has been changed",
+        ],
     );
     pair.sql("drop schema decamp_heroku_reverse");
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
@@ -525,7 +552,9 @@ fn of_version(major: u32) {
     pair.source.app(TABLES_OF_ALL_VERSIONS);
     if major > 15 {
         // what a pg_dump of its version writes is not at hand everywhere
-        pair.sql(&format!("{TABLES_OF_ALL_VERSIONS}; truncate item, detail, keyless"));
+        pair.sql(&format!(
+            "{TABLES_OF_ALL_VERSIONS}; truncate item, detail, keyless"
+        ));
     } else {
         pair.load_zoo(100);
     }

@@ -106,7 +106,9 @@ fn refuse_needed(subscription: &Subscription) -> Result<(), Failure> {
         )
     } else if subscription.state == State::Finished {
         (
-            format!("subscription {back:?} brings back what is written since {name:?} has switched over"),
+            format!(
+                "subscription {back:?} brings back what is written since {name:?} has switched over"
+            ),
             "Without the fence on its source writes there would be undone by those that come back.",
         )
     } else if subscription.state == State::Armed {
@@ -117,7 +119,9 @@ fn refuse_needed(subscription: &Subscription) -> Result<(), Failure> {
     };
     Err(Failure::new("55000", message)
         .detail(format!("{detail} Nothing has been changed."))
-        .hint(format!("SELECT repl_stop('{back}'); first, then SELECT repl_stop('{name}');")))
+        .hint(format!(
+            "SELECT repl_stop('{back}'); first, then SELECT repl_stop('{name}');"
+        )))
 }
 
 /// Ends the workers and waits until they are gone. The apply worker that the postmaster starts anew waits for the row

@@ -91,7 +91,9 @@ fn go(
     let counterpart = subscription::counterpart(subscription.id);
     if subscription.state == State::Finished {
         let hint = match &counterpart {
-            None => format!("SELECT repl_stop('{name}'); ends it and lets the source take writes again."),
+            None => format!(
+                "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
+            ),
             Some(back) => format!(
                 "SELECT repl_switchover('{0}'); goes back. To stay for good: SELECT repl_stop('{0}'); then SELECT repl_stop('{name}');",
                 back.name

@@ -23,7 +23,10 @@ pub fn awake(counterpart: &Subscription) {
             Some(counterpart.state.as_str()),
         ],
     );
-    assert_eq!(moved, 1, "only the switchover at work moves its counterpart");
+    assert_eq!(
+        moved, 1,
+        "only the switchover at work moves its counterpart"
+    );
 }
 
 /// Forgets one that never began.

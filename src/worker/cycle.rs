@@ -42,6 +42,8 @@ pub enum End {
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// Nothing has come for as long as this together.
+const RESTING: Duration = Duration::from_millis(300);
 /// Copy workers wake us whenever they have done something; no more often than this do we look what.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Sequences and capture are looked at this often.
@@ -66,6 +68,10 @@ struct Cycle<'a> {
     /// tables locked by somebody, whose copy is begun anew later
     postponed: Vec<(u32, Instant)>,
     skipped: Vec<Skipped>,
+    /// a snapshot of the source without anything to replay in these tables
+    quiet: Option<(String, Vec<u32>)>,
+    /// what the source was like when we last looked around
+    looked_at: Option<round::Sight>,
     /// which tables the source had when we looked for new ones
     roster: Option<String>,
     recovered: bool,
@@ -110,11 +116,11 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
             // writers are waiting: then replay comes first
             match fence {
                 None => cycle.look_around(memory)?,
-                Some(_) => cycle.look_at_fence()?,
+                Some(_) => cycle.look_at_fence(false)?,
             }
             round_took = began.elapsed();
         }
-        let found = match cycle.replay(memory) {
+        let found = match cycle.replay(memory, wait >= RESTING) {
             Ok(found) => found,
             Err(trouble) => return Err(cycle.explained(trouble)),
         };
@@ -187,6 +193,8 @@ impl<'a> Cycle<'a> {
             watch: Watch::default(),
             postponed: Vec::new(),
             skipped: Vec::new(),
+            quiet: None,
+            looked_at: None,
             roster: None,
             recovered: false,
         };

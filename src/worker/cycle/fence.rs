@@ -34,12 +34,16 @@ impl Cycle<'_> {
         Ok((!finished).then(|| fence.filter(|fence| fence.is_passing())))
     }
 
-    pub(super) fn look_at_fence(&mut self) -> Result<(), Trouble> {
+    /// `unchanged`: the source is as it was when it was last looked at.
+    pub(super) fn look_at_fence(&mut self, unchanged: bool) -> Result<(), Trouble> {
         let id = self.id();
         self.look_at_way_back()?;
+        let known = xact::run(|| Ok(subscription::fence_of(id)))?;
+        if unchanged && known.is_none() {
+            return Ok(());
+        }
         let session = &mut *self.session;
         let standing = fence::standing(&mut session.source, &session.names)?;
-        let known = xact::run(|| Ok(subscription::fence_of(id)))?;
         let finding = match known {
             Some(Fence::Raising | Fence::Closing) => Finding::Abandoned,
             None if standing.is_felt() => Finding::Unknown,
@@ -124,8 +128,7 @@ impl Cycle<'_> {
 /// anything else, for they wait.
 pub fn lower_abandoned(session: &mut Session) -> Result<(), Failure> {
     let id = session.subscription.id;
-    let is_passing =
-        xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
+    let is_passing = xact::run(|| Ok(subscription::fence_of(id).is_some_and(Fence::is_passing)))?;
     if !is_passing || !worker::claim_at_once(SWITCHOVER_CLASS, id) {
         return Ok(());
     }

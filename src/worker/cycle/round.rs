@@ -10,25 +10,50 @@ use crate::pg::xact;
 use crate::relation::{self, Relation};
 use crate::replay::Trouble;
 use crate::retry::{Verdict, verdict};
+use crate::snapshot;
 use crate::table::{Kind, Table, shown};
 use crate::worker::apply::Memory;
+
+/// What is the same when nothing but sequences can have changed on the source.
+#[derive(PartialEq, Eq)]
+pub(super) struct Sight {
+    snapshot: String,
+    tables: Vec<u32>,
+}
 
 impl Cycle<'_> {
     /// Sequences, and whether capture is still what it should be. Before replay: what is found here goes into its deltas.
     pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
         let as_of = meter::now();
-        self.look_at_fence()?;
+        let now = self.sight()?;
+        let unchanged = self.looked_at.as_ref() == Some(&now);
+        self.looked_at = None;
+        self.look_at_fence(unchanged)?;
         self.silence()?;
         self.follow_sequences()?;
-        self.look_at_tables()?;
+        if !unchanged {
+            self.look_at_tables()?;
+        }
         self.look_at_counterparts()?;
         self.look_at_stopped()?;
         self.settle_calls()?;
-        self.look_for_newcomers()?;
-        if self.look_at_partitions()? {
+        let mut settled = true;
+        if !unchanged {
+            self.look_for_newcomers()?;
+            settled = self.look_at_partitions()?;
+        }
+        if settled {
             memory.meter.looked(as_of);
+            self.looked_at = Some(now);
         }
         Ok(())
+    }
+
+    /// The source's catalogs and segments as they can be seen now, and which tables we want to hear of.
+    fn sight(&mut self) -> Result<Sight, Failure> {
+        let tables = self.watched().map(|r| r.oid).collect();
+        let snapshot = snapshot::of(&mut self.session.source)?;
+        Ok(Sight { snapshot, tables })
     }
 
     fn follow_sequences(&mut self) -> Result<(), Trouble> {

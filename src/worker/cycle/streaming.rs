@@ -9,6 +9,7 @@ use crate::meter::{self, Meter};
 use crate::pg::xact;
 use crate::relation::{self, Counts};
 use crate::replay::{self, Pending, Trouble};
+use crate::snapshot;
 use crate::subscription::{self, Fence, State};
 use crate::worker::apply::Memory;
 
@@ -50,16 +51,16 @@ fn is_wanted_elsewhere(id: i32) -> Result<bool, Failure> {
 
 impl Cycle<'_> {
     /// One poll, if the batch before has not told, and a batch if there is anything.
-    pub(super) fn replay(&mut self, memory: &mut Memory) -> Result<Found, Trouble> {
-        let session = &mut *self.session;
+    pub(super) fn replay(&mut self, memory: &mut Memory, rests: bool) -> Result<Found, Trouble> {
         let (as_of, mut pending) = match self.next.take() {
             Some(known) => known,
             None => {
                 let as_of = meter::now();
                 let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
-                (as_of, self.segments.poll(&mut session.source, &planned)?)
+                (as_of, self.poll(planned, rests)?)
             }
         };
+        let session = &mut *self.session;
         memory.shunned.retain(|s| s.until > Instant::now());
         pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
@@ -143,6 +144,23 @@ impl Cycle<'_> {
             pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &sides, ladder)
         });
         Ok(far.map(|plan| plan.oid).collect())
+    }
+
+    /// While nobody writes to the source at all it is asked for no more than that: to look into a thousand segments costs it ten
+    /// milliseconds.
+    fn poll(&mut self, planned: Vec<u32>, rests: bool) -> Result<Pending, Failure> {
+        let source = &mut self.session.source;
+        if !rests {
+            return self.segments.poll(source, &planned);
+        }
+        // before the poll: what can be seen then can be seen by it
+        let now = (snapshot::of(source)?, planned);
+        if self.quiet.as_ref() == Some(&now) {
+            return Ok(Pending::default());
+        }
+        let pending = self.segments.poll(source, &now.1)?;
+        self.quiet = pending.is_empty().then_some(now);
+        Ok(pending)
     }
 
     /// Tables whose backlog is empty in the snapshot just replayed are ready.

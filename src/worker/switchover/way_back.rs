@@ -45,9 +45,16 @@ impl Errand {
             }
             Some(other) => Err(Failure::new(
                 "55000",
-                format!("subscription {:?} leads back and is {}", other.name, other.state.as_str()),
+                format!(
+                    "subscription {:?} leads back and is {}",
+                    other.name,
+                    other.state.as_str()
+                ),
             )
-            .hint(format!("SELECT repl_stop('{}'); then call it again.", other.name))),
+            .hint(format!(
+                "SELECT repl_stop('{}'); then call it again.",
+                other.name
+            ))),
             None => self.arm_anew(),
         }
     }
@@ -55,7 +62,12 @@ impl Errand {
     /// One that has switched over to here, and goes on with what is written there after the last step.
     fn recall(&mut self, back: Subscription) -> Result<String, Failure> {
         let message = self.look_back(back)?;
-        let back = self.way_back.as_ref().expect("just looked at").subscription.id;
+        let back = self
+            .way_back
+            .as_ref()
+            .expect("just looked at")
+            .subscription
+            .id;
         let known = xact::run(|| Ok(relation::of(back)))?;
         let tables = self.targets()?;
         // repl_add_table and repl_remove_table since
@@ -90,7 +102,10 @@ impl Errand {
         {
             return Err(Failure::new(
                 "55000",
-                format!("the database that writes are to go to has lost the fence of subscription {:?}", back.name),
+                format!(
+                    "the database that writes are to go to has lost the fence of subscription {:?}",
+                    back.name
+                ),
             )
             .detail("It may have taken writes of its own since the last switchover.")
             .hint(format!(
@@ -246,7 +261,10 @@ impl Errand {
         }
         Err(Failure::new(
             "55000",
-            format!("the fence of subscription {:?} has gone from the target, by other hands", back.subscription.name),
+            format!(
+                "the fence of subscription {:?} has gone from the target, by other hands",
+                back.subscription.name
+            ),
         )
         .hint("Find out who made its capture functions anew, then call it again."))
     }

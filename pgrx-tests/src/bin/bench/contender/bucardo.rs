@@ -49,9 +49,17 @@ fn command(run: &Run, arguments: &[&str]) -> Command {
 /// The control database, with Bucardo's schema.
 fn install(run: &Run) -> Result<(), String> {
     make_directory(&directory(run));
-    // small, and of the same size every time
-    let control = format!("DROP DATABASE IF EXISTS {CONTROL} WITH (FORCE)");
-    run.target().sql("postgres", &control);
+    // set aside: DROP DATABASE waits for all backends, and pglogical's supervisor never answers
+    run.target().sql(
+        "postgres",
+        &format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{CONTROL}'"),
+    );
+    let aside = format!(
+        "SELECT format('ALTER DATABASE {CONTROL} RENAME TO %I', '{CONTROL}_' || oid) FROM pg_database WHERE datname = '{CONTROL}'"
+    );
+    for row in run.target().rows("postgres", &aside) {
+        run.target().sql("postgres", &row[0]);
+    }
     bucardo(
         run,
         &[

@@ -60,7 +60,6 @@ impl Cycle<'_> {
                 (as_of, self.poll(planned, rests)?)
             }
         };
-        let session = &mut *self.session;
         memory.shunned.retain(|s| s.until > Instant::now());
         pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);

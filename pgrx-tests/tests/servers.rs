@@ -10,6 +10,8 @@ mod bad_input;
 mod bouncer;
 #[path = "060_capture.rs"]
 mod capture;
+#[path = "159_catching_up.rs"]
+mod catching_up;
 #[path = "050_changes.rs"]
 mod changes;
 #[path = "155_chunked_zoo.rs"]

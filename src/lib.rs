@@ -8,6 +8,7 @@ compile_error!(
 
 // what people call and read
 mod api;
+mod rendering;
 mod report;
 // what runs in the background
 mod worker;

@@ -18,4 +18,4 @@ pub use connection::Connection;
 pub use conninfo::Conninfo;
 pub use copy::{Flow, pump, pump_any};
 pub use early::Early;
-pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};
+pub use session::{Role, TARGETS_LOCK_TIMEOUT};

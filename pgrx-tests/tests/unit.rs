@@ -28,6 +28,8 @@ mod output;
 mod pattern;
 #[path = "../../src/quote.rs"]
 mod quote;
+#[path = "../../src/rendering.rs"]
+mod rendering;
 #[path = "../../src/report"]
 mod report {
     mod chart;

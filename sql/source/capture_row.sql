@@ -25,4 +25,4 @@ create trigger {update} after update on {table} for each row execute procedure {
 create trigger {delete} after delete on {table} for each row execute procedure {function_old}();
 
 create trigger {rekey} after update on {table}
-for each row when ({old_row} operator(pg_catalog.*<>) {new_row}) execute procedure {function_old}();
+for each row when ({key_changed}) execute procedure {function_old}();

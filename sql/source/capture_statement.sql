@@ -1,8 +1,7 @@
 -- Capture on an ordinary table: keys of changed rows, once per statement, from its transition table.
 -- {schema}: our schema; {table}: the user's table; {segment}: where deltas go; {insert}, {update}, {delete}, {rekey},
 -- {truncate}: trigger names; {function}, {function_old}, {function_truncate}: qualified function names; {changed_key}:
--- key columns of the transition table "changed"; {old_key}: key columns of OLD; {old_row}, {new_row}: ROW(key)::record of both (the cast keeps the
--- comparison whole: without it each column would need an operator of its own).
+-- key columns of the transition table "changed"; {old_key}: key columns of OLD; {key_changed}: whether OLD and NEW have another key.
 -- Runs inside a transaction that already holds the table's lock. PostgreSQL 10 or later.
 create or replace function {function}() returns trigger
 language plpgsql security definer as $capture$
@@ -30,7 +29,7 @@ create trigger {delete} after delete on {table}
 referencing old table as changed for each statement execute procedure {function}();
 
 create trigger {rekey} after update on {table}
-for each row when ({old_row} operator(pg_catalog.*<>) {new_row}) execute procedure {function_old}();
+for each row when ({key_changed}) execute procedure {function_old}();
 
 create trigger {truncate} after truncate on {table}
 for each statement execute procedure {function_truncate}();

@@ -4,7 +4,7 @@
 create or replace function {function}() returns trigger
 language plpgsql security definer {settings} as $capture$
 begin
-    insert into {segment} values (txid_current(), nextval({positions}), tg_relid, 1, new::text);
+    insert into {segment} values (pg_catalog.txid_current(), pg_catalog.nextval({positions}), tg_relid, 1, new::pg_catalog.text);
     return null;
 end
 $capture$;
@@ -12,7 +12,7 @@ $capture$;
 create or replace function {function_old}() returns trigger
 language plpgsql security definer {settings} as $capture$
 begin
-    insert into {segment} values (txid_current(), nextval({positions}), tg_relid, -1, old::text);
+    insert into {segment} values (pg_catalog.txid_current(), pg_catalog.nextval({positions}), tg_relid, -1, old::pg_catalog.text);
     return null;
 end
 $capture$;

@@ -1,15 +1,15 @@
 -- Capture on an ordinary table without a key: the rows that came and went, once per statement, from its transition tables.
 -- {table}: the user's table; {segment}: where deltas go; {positions}: quoted literal, its sequence; {insert}, {update}, {delete},
 -- {rekey}, {truncate}: trigger names; {function}, {function_old}, {function_truncate}: qualified function names; {settings}: SET
--- clauses, what our own sessions have set.
+-- clauses, what our own sessions have set and the image of a row depends on.
 -- Every name is qualified: the table may have columns of any name. Both sides of an update are deltas, one trigger each.
 -- Runs inside a transaction that already holds the table's lock. PostgreSQL 10 or later.
 create or replace function {function}() returns trigger
 language plpgsql security definer {settings} as $capture$
 begin
     insert into {segment}
-    select w.txid, w.position, w.member, 1, (changed.*)::text
-    from changed, (select txid_current() as txid, nextval({positions}) as position, tg_relid as member) w;
+    select w.txid, w.position, w.member, 1, (changed.*)::pg_catalog.text
+    from changed, (select pg_catalog.txid_current() as txid, pg_catalog.nextval({positions}) as position, tg_relid as member) w;
     return null;
 end
 $capture$;
@@ -18,8 +18,8 @@ create or replace function {function_old}() returns trigger
 language plpgsql security definer {settings} as $capture$
 begin
     insert into {segment}
-    select w.txid, w.position, w.member, -1, (changed.*)::text
-    from changed, (select txid_current() as txid, nextval({positions}) as position, tg_relid as member) w;
+    select w.txid, w.position, w.member, -1, (changed.*)::pg_catalog.text
+    from changed, (select pg_catalog.txid_current() as txid, pg_catalog.nextval({positions}) as position, tg_relid as member) w;
     return null;
 end
 $capture$;

@@ -186,9 +186,49 @@ fn triggers(names: &Names, table: &Table, segment: &str) -> String {
             ("changed_key", &key("changed")),
             ("old_key", &key("old")),
             ("new_key", &key("new")),
-            ("old_row", &format!("row({})::record", key("old"))),
-            ("new_row", &format!("row({})::record", key("new"))),
+            ("key_changed", &key_changed(table)),
         ],
+    )
+}
+
+/// Types whose equal values look the same.
+const PLAIN: [&str; 8] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "oid",
+    "uuid",
+    "date",
+    "timestamp without time zone",
+    "timestamp with time zone",
+];
+
+/// Every statement that updates the table reads this condition anew, so where a plain one will do it is that. Else the key's
+/// image is compared, as one row: the cast keeps it whole, without it each column would need an operator of its own.
+fn key_changed(table: &Table) -> String {
+    let names = |prefix: &str| -> Vec<String> {
+        let named = table.key.iter();
+        named
+            .map(|k| format!("{prefix}.{}", ident(&k.name)))
+            .collect()
+    };
+    let (old, new) = (names("old"), names("new"));
+    let is_plain = |name: &str| {
+        table
+            .column(name)
+            .is_some_and(|c| PLAIN.contains(&c.base_type.as_str()))
+    };
+    if table.key.iter().all(|k| is_plain(&k.name)) {
+        let pairs = old.iter().zip(&new);
+        let changed: Vec<String> = pairs
+            .map(|(old, new)| format!("{old} is distinct from {new}"))
+            .collect();
+        return changed.join(" or ");
+    }
+    format!(
+        "row({})::record operator(pg_catalog.*<>) row({})::record",
+        old.join(", "),
+        new.join(", ")
     )
 }
 

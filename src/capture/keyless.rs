@@ -4,8 +4,9 @@
 use super::partition::{self, Partition};
 use super::{Names, segment};
 use crate::failure::Failure;
-use crate::libpq::{Connection, RENDERING};
+use crate::libpq::Connection;
 use crate::quote::{ident, literal};
+use crate::rendering;
 use crate::table::{Capture, Table};
 use crate::template::fill;
 
@@ -39,8 +40,7 @@ pub fn triggers(names: &Names, table: &Table, segment: &str) -> String {
         Capture::Row => include_str!("../../sql/source/keyless_capture_row.sql"),
     };
     let trigger = |event| ident(&names.trigger(event));
-    // a value of the writer's own settings would be another image of the same row
-    let settings: Vec<String> = RENDERING
+    let settings: Vec<String> = rendering::of(table.columns.iter().map(|c| c.base_type.as_str()))
         .iter()
         .map(|(name, value)| format!("set {name} = '{value}'"))
         .collect();

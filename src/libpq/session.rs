@@ -1,6 +1,7 @@
 //! What is set on every connection we open.
 
 use crate::failure::Origin;
+use crate::rendering;
 
 /// Which side a connection leads to, and whether it comes to work or only to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +20,6 @@ pub const QUIET: &str = "set session_replication_role = replica";
 /// How long a session that writes the target waits for a lock.
 pub const TARGETS_LOCK_TIMEOUT: &str = "set lock_timeout = '10s';";
 
-/// What decides how values look as text, in every session of ours; functions of ours on the source set the same.
-pub const RENDERING: [(&str, &str); 7] = [
-    ("search_path", "pg_catalog"),
-    ("datestyle", "ISO"),
-    ("intervalstyle", "postgres"),
-    ("timezone", "UTC"),
-    ("extra_float_digits", "3"),
-    ("bytea_output", "hex"),
-    ("lc_monetary", "C"),
-];
-
 impl Role {
     pub fn origin(self) -> Origin {
         match self {
@@ -44,7 +34,7 @@ impl Role {
     /// `synchronous_commit = on` because what is acknowledged to the source must be on the target's disk. `jit = off`: on our
     /// statements, wide over catalogs and segments with few rows in them, compiling takes longer than running.
     pub fn settings(self, version: i32) -> String {
-        let mut sql: String = RENDERING
+        let mut sql: String = rendering::ALL
             .iter()
             .map(|(name, value)| format!("set {name} = '{value}'; "))
             .collect();

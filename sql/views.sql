@@ -445,7 +445,7 @@ join decamp.verified t on t.verification = v.id
 left join pg_catalog.pg_stat_activity a on a.pid = v.pid and a.backend_start = v.pid_since
 order by v.id, t."table";
 
-comment on view repl_verifications is 'what repl_verify found, call by call, also of calls that were interrupted; kept after repl_stop';
+comment on view repl_verifications is 'what repl_verify found, and repl_switchover with verify => checksum, call by call, also of calls that were interrupted; kept after repl_stop';
 comment on column repl_verifications.subscription is 'as given to repl_start';
 comment on column repl_verifications.verification is 'number of the call; one that goes on after an interruption keeps its number';
 comment on column repl_verifications.mode is 'checksum, count or schema';

@@ -122,6 +122,27 @@ fn switchover_with_checksums_under_load() {
     pair.stop_migration();
 }
 
+/// The way back is verified like the way there.
+#[test]
+fn switchover_back_with_checksums() {
+    let pair = pair();
+    pair.query("SELECT count(*) FROM repl_switchover('heroku', verify => 'checksum')");
+    pair.wait_until_way_back_streams();
+    pair.sql("update item set n = 7 where id % 1000 = 0; delete from tree where id < 10; insert into log values (-1, 'target')");
+    let steps = pair.target.rows(
+        TARGET_DATABASE,
+        "SELECT step, outcome, message FROM repl_switchover('heroku_reverse', verify => 'checksum')",
+    );
+    assert!(message(&steps, "verification").starts_with("5 tables are equal"));
+    assert_eq!(last_verification(&pair), ALL_EQUAL);
+    compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
+    pair.source.app("update still set n = 0 where id = 1");
+    pair.assert_migrated();
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
+}
+
 /// Nobody is refused because of a difference: it is found before.
 #[test]
 fn switchover_stopped_by_a_difference() {

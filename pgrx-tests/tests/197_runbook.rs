@@ -373,9 +373,8 @@ fn runbook_for_a_source_that_is_lost_behind_the_fence() {
         let gate = (!finished).then(|| Gate::before(&pair, "sequences"));
         let mut calling = pair.target.connect(TARGET_DATABASE);
         let call = std::thread::spawn(move || {
-            let sql = format!(
-                "SELECT * FROM repl_switchover('{NAME}', max_downtime => '1 minute', reverse => false)"
-            );
+            let sql =
+                format!("SELECT * FROM repl_switchover('{NAME}', max_downtime => '1 minute')");
             calling.simple_query(&sql).map(drop)
         });
         let call = match gate {
@@ -407,6 +406,9 @@ fn runbook_for_a_source_that_is_lost_behind_the_fence() {
         let told = part.next();
         if finished {
             assert!(told.contains("finished"), "{told}");
+            pair.sql("insert into orders (customer) values (1)");
+            Part::of(&pair, "lost, the way back").rest();
+            pair.sql("delete from orders where id = (select max(id) from orders)");
         } else {
             assert!(
                 told.contains("streaming") && told.contains("FENCED"),

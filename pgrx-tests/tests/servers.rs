@@ -80,6 +80,8 @@ mod network;
 mod ordinary_role;
 #[path = "051_partitions.rs"]
 mod partitions;
+#[path = "199_pendulum.rs"]
+mod pendulum;
 #[path = "140_random_kills.rs"]
 mod random_kills;
 #[path = "031_refusals.rs"]

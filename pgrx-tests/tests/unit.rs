@@ -24,6 +24,8 @@ mod ladder;
 mod meter;
 #[path = "../../src/import/output.rs"]
 mod output;
+#[path = "../../src/replay/part.rs"]
+mod part;
 #[path = "../../src/pattern.rs"]
 mod pattern;
 #[path = "../../src/quote.rs"]

@@ -61,18 +61,22 @@ fn functions(source: &mut Connection, names: &Names) -> Result<Vec<Function>, Fa
 }
 
 pub fn standing(source: &mut Connection, names: &Names) -> Result<Standing, Failure> {
-    let revoked = revocation::stands(source, names)?;
     let row = &source.query(
-        "select count(*) as functions, count(*) filter (where strpos(p.prosrc, $2) > 0) as fenced \
+        "select count(*) as functions, count(*) filter (where strpos(p.prosrc, $2) > 0) as fenced, \
+                to_regclass($3) is not null as revoked \
          from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
          where n.nspname = $1 and left(p.proname, 8) = 'capture_'",
-        &[Some(&names.schema()), Some(BEGIN)],
+        &[
+            Some(&names.schema()),
+            Some(BEGIN),
+            Some(&revocation::table(names)),
+        ],
     )?[0];
     let count = |name| usize::try_from(row.int(name)).expect("a count is not negative");
     Ok(Standing {
         functions: count("functions"),
         fenced: count("fenced"),
-        revoked,
+        revoked: row.flag("revoked"),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::grant::{self, Grant};
 use crate::libpq::Connection;
 use crate::quote::{self, literal, qualified};
 
-fn table(names: &Names) -> String {
+pub(super) fn table(names: &Names) -> String {
     qualified(&names.schema(), "revoked")
 }
 

@@ -60,14 +60,18 @@ impl Connection {
             .at(origin)
             .hint("The oldest version pg_decamp works with is 10."));
         }
-        if version >= 140_000 {
-            // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
-            // system that cannot tell refuses the setting, and that is all
-            connection
-                .batch("set client_connection_check_interval = '1s'")
-                .ok();
+        let settings = role.settings(version);
+        // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
+        // system that cannot tell refuses the setting, and that is all
+        let watchful = format!("{settings} set client_connection_check_interval = '1s'");
+        match connection.batch(if version < 140_000 {
+            &settings
+        } else {
+            &watchful
+        }) {
+            Err(failure) if failure.sqlstate == "22023" => connection.batch(&settings)?,
+            set => set?,
         }
-        connection.batch(&role.settings(version))?;
         if role == Role::Target {
             connection.ordinary = match connection.batch(QUIET) {
                 Ok(()) => false,

@@ -22,7 +22,6 @@ use super::merge::Merge;
 use super::segments::{Reached, Stretch};
 use super::statement::Plan;
 use super::truncation;
-use crate::catalog::Snapshot;
 use crate::failure::Failure;
 use crate::libpq::{Connection, wait_for_either};
 use crate::relation::Counts;
@@ -34,8 +33,10 @@ pub fn is_far_behind(plan: &Plan, sides: &Sides, ladder: &Ladder) -> bool {
         && sides.segments.sealed(plan.oid) > plan.limit
 }
 
-/// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted`, which
-/// is told of each batch that is committed, wants it.
+/// Is told of each batch that is committed, by table; whether another one is wanted.
+pub type Noted<'a> = dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure> + 'a;
+
+/// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it.
 ///
 /// After an `Err` drop both connections.
 pub fn catch_up(
@@ -43,9 +44,9 @@ pub fn catch_up(
     plans: &mut [Plan],
     shunned: &[u32],
     ladder: &Ladder,
-    known: &Snapshot,
-    noted: &mut dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure>,
+    noted: &mut Noted,
 ) -> Result<(), Trouble> {
+    let known = sides.known;
     let behind: Vec<u32> = plans
         .iter()
         .filter(|plan| !shunned.contains(&plan.oid) && is_far_behind(plan, sides, ladder))
@@ -64,7 +65,7 @@ pub fn catch_up(
             fetch.discard(sides.source, plans, known)?;
             break;
         }
-        let staged = run.stage(&mut fetch, sides, plans, known)?;
+        let staged = run.stage(&mut fetch, sides, plans)?;
         if wanted {
             asked = run.ask(sides, plans, ladder)?;
         }
@@ -75,7 +76,7 @@ pub fn catch_up(
                 (&plans[portion.plan], portion.mode)
             }),
         )?;
-        let counts = overlap(merge, asked.as_mut(), sides, plans, known)?;
+        let counts = overlap(merge, asked.as_mut(), sides, plans)?;
         sides.target.batch("commit")?;
         run.committed(fetch);
         wanted = noted(&counts)?;
@@ -151,8 +152,8 @@ impl Run {
         fetch: &mut Fetch,
         sides: &mut Sides,
         plans: &mut [Plan],
-        known: &Snapshot,
     ) -> Result<Vec<usize>, Trouble> {
+        let known = sides.known;
         sides.target.batch(BEGIN_TARGET)?;
         let mut staged = Vec::new();
         for at in 0..fetch.portions.len() {
@@ -186,8 +187,8 @@ fn overlap(
     mut fetch: Option<&mut Fetch>,
     sides: &mut Sides,
     plans: &[Plan],
-    known: &Snapshot,
 ) -> Result<Vec<(u32, Counts)>, Trouble> {
+    let known = sides.known;
     let (source, target): (&mut Connection, &mut Connection) = (sides.source, sides.target);
     while !merge.take(target)? {
         match fetch.as_deref_mut().filter(|fetch| fetch.has_room()) {

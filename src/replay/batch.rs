@@ -69,10 +69,11 @@ pub struct Sides<'a> {
     pub segments: &'a mut Segments,
     /// of the subscription
     pub uuid: &'a str,
+    /// what the plans were made of
+    pub known: &'a Snapshot,
 }
 
-/// Replays what is pending for `plans`. `ladder` gives each table's rung,
-/// `known` is what the plans were made of.
+/// Replays what is pending for `plans`. `ladder` gives each table's rung.
 ///
 /// After an `Err` drop both connections: transactions are open, perhaps in the middle of a COPY.
 pub fn run(
@@ -80,7 +81,6 @@ pub fn run(
     plans: &mut [Plan],
     pending: &Pending,
     ladder: &Ladder,
-    known: &Snapshot,
 ) -> Result<Outcome, Trouble> {
     let Sides {
         source,
@@ -88,6 +88,7 @@ pub fn run(
         names,
         segments,
         uuid,
+        known,
     } = sides;
     let began = Instant::now();
     let whole_rows = |plan: &Plan| plan.multiset.is_some() && pending.oids.contains(&plan.oid);

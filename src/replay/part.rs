@@ -92,4 +92,18 @@ mod tests {
         part.place = Place::Anywhere;
         assert_eq!(part.take("k1, k2"), "delete from s returning k1, k2");
     }
+
+    #[test]
+    fn pages_are_read_by_the_places_of_their_rows() {
+        let part = Part {
+            oid: 1,
+            segment: "s".into(),
+            place: Place::Pages(7, 9),
+            limit: None,
+        };
+        assert_eq!(
+            part.read("k1"),
+            "select k1 from s where ctid = any (array(select ctid from s where ctid >= '(7,0)'::tid and ctid < '(9,0)'::tid))"
+        );
+    }
 }

@@ -85,11 +85,11 @@ impl Cycle<'_> {
                 names: &self.session.names,
                 segments: &mut self.segments,
                 uuid: &self.session.subscription.uuid,
+                known: &self.source,
             },
             &mut self.plans,
             &pending,
             &memory.ladder,
-            &self.source,
         )?;
         memory.ladder.worked();
         note(self.id(), &outcome.counts, &mut memory.meter)?;
@@ -120,6 +120,7 @@ impl Cycle<'_> {
             names: &session.names,
             segments: &mut self.segments,
             uuid: &session.subscription.uuid,
+            known: &self.source,
         };
         memory.ladder.rest();
         let ladder = &memory.ladder;
@@ -135,7 +136,6 @@ impl Cycle<'_> {
                 &mut self.plans,
                 &pending.shunned,
                 ladder,
-                &self.source,
                 &mut noted,
             )?;
         }

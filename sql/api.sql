@@ -69,7 +69,8 @@ comment on function repl_ddl(text, text, interval) is
     ' as long as the statement itself takes. A table that gets another key, or has none and gets other columns, is copied anew.'
     ' Errors: what either server says to the statement, 0A000 for one that changes rows, 25001 for one that cannot be run in a'
     ' transaction, 55P03 when locks were in the way until the timeout, 55000 for a table that is not replayed yet; nothing has been'
-    ' changed on either side then. Not inside a transaction block. Superusers only.';
+    ' changed on either side then. If it is interrupted after the target''s commit, repl_events says in a few seconds whether the'
+    ' source has it too, and what to do. Not inside a transaction block. Superusers only.';
 comment on function repl_skip(text, text, jsonb) is
     'Leaves one row out, from now on: what happens to it on the source is not replayed, and the target''s row stays as it is'
     ' (a TRUNCATE empties the table all the same). The table goes on if it had stopped. key: the key''s columns and their'

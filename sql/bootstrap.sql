@@ -475,31 +475,3 @@ create table decamp.verified (
 );
 
 comment on table decamp.verified is 'what a verification found of one table, or of one kind of objects';
-
--- src/target.rs makes the same table on a target that is another server
-create table decamp.applied (
-    subscription      uuid not null,
-    task              bigint not null,
-    rows              bigint,
-    at                timestamptz not null default pg_catalog.now(),
-    constraint applied_pkey primary key (subscription, task)
-);
-
-comment on table decamp.applied is
-    'on the target: tasks that are done, written in the transaction that did them';
-
-create table decamp.applied_snapshot (
-    subscription      uuid not null,
-    relation          oid not null,
-    snapshot          text,
-    layout            text not null,
-    at                timestamptz not null default pg_catalog.now(),
-    constraint applied_snapshot_pkey primary key (subscription, relation)
-);
-
-comment on table decamp.applied_snapshot is
-    'on the target: what of a table without a key is there, written in the transaction that brought it';
-comment on column decamp.applied_snapshot.relation is 'oid on the source';
-comment on column decamp.applied_snapshot.snapshot is
-    'txid_snapshot of the source: deltas of transactions it sees are applied; null: none is';
-comment on column decamp.applied_snapshot.layout is 'fingerprint of the source''s columns, of which deltas are images';

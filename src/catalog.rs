@@ -8,17 +8,24 @@ use crate::quote::literal;
 use crate::row::Row;
 use crate::table::{Column, KeyColumn, Kind, Table};
 
+const TABLES: &str = include_str!("../sql/source/tables.sql");
+const COLUMNS: &str = include_str!("../sql/source/columns.sql");
+
 /// Every user table with its columns and key, by schema and name.
 pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
-    let rows = connection.query(include_str!("../sql/source/tables.sql"), &[])?;
+    let [tables, columns] = connection.queries([TABLES, COLUMNS])?;
+    Ok(tables_of(&tables, &columns, connection.version()))
+}
+
+fn tables_of(rows: &[Row], columns: &[Row], version: i32) -> Vec<Table> {
     let mut tables: Vec<Table> = rows.iter().map(table).collect();
     let at: HashMap<u32, usize> = tables.iter().enumerate().map(|(i, t)| (t.oid, i)).collect();
     let mut keys: HashMap<u32, Vec<(i64, KeyColumn)>> = HashMap::new();
-    for row in connection.query(include_str!("../sql/source/columns.sql"), &[])? {
+    for row in columns {
         let Some(&i) = at.get(&row.oid("oid")) else {
             continue;
         };
-        tables[i].columns.push(column(&row));
+        tables[i].columns.push(column(row));
         if let Some(place) = row.opt_int("key_place") {
             tables[i].deferrable_key |= row.flag("deferrable");
             keys.entry(row.oid("oid")).or_default().push((
@@ -34,14 +41,14 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
         key.sort_by_key(|(position, _)| *position);
         tables[at[&oid]].key = key.into_iter().map(|(_, column)| column).collect();
     }
-    if connection.version() < 110_000 {
+    if version < 110_000 {
         // partitioned tables of PostgreSQL 10 have neither keys nor row triggers: their partitions are taken one by one
         tables.retain(|t| t.kind != Kind::Partitioned);
         for table in &mut tables {
             table.inherits |= table.root.take().is_some();
         }
     }
-    Ok(tables)
+    tables
 }
 
 /// What was captured without a key goes on without one.
@@ -120,8 +127,10 @@ impl Snapshot {
         oids: &[u32],
         keyless: &[u32],
     ) -> Result<Self, Failure> {
-        let fingerprints = fingerprints(connection, oids)?;
-        let mut tables = tables(connection)?;
+        let [fingerprints, tables, columns] =
+            connection.queries([&fingerprint_statement(oids), TABLES, COLUMNS])?;
+        let fingerprints = fingerprints_of(&fingerprints);
+        let mut tables = tables_of(&tables, &columns, connection.version());
         forget_keys(&mut tables, keyless);
         Ok(Self {
             tables,

@@ -3,20 +3,26 @@
 //! afterwards; the apply worker sees that the tables have changed and plans anew. A table without a key is the exception, its
 //! deltas are images of rows: it is copied anew.
 //!
-//! Should the source's commit fail when the target's has succeeded, the sides differ, and that is what the apply worker says: the
-//! tables concerned stop with the SQL that is missing.
+//! Should the source's commit fail when the target's has succeeded, the sides differ, and that is what the apply worker says: that
+//! it came to this, by what the call has left behind (`trace.rs`), and where replay cannot go on, the tables stop with the SQL that
+//! makes them match.
 
+mod concerned;
+mod renewal;
 pub mod trace;
 
 use std::time::{Duration, Instant};
 
-use crate::capture::{self, Names, fence, segment};
+use self::concerned::concerned;
+use self::renewal::follow;
+use crate::capture::{self, Names, fence};
 use crate::catalog;
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::{latch, server, spi};
-use crate::quote::{self, ident, qualified};
+use crate::pg::{latch, spi};
+use crate::quote::{self, ident};
 use crate::relation::Relation;
+use crate::session;
 use crate::subscription::Subscription;
 use crate::table::Table;
 
@@ -34,12 +40,6 @@ pub enum Became {
     /// its deltas are of no use any more: it is to be copied anew
     Another,
     Gone,
-}
-
-/// A followed table that a statement is about.
-struct Concerned {
-    relation: Relation,
-    exclusive: bool,
 }
 
 pub struct Ddl<'a> {
@@ -87,17 +87,9 @@ pub struct Done {
 
 /// Runs the statement on both sides, trying again until `deadline` while locks are in the way.
 pub fn run(ddl: &Ddl, deadline: Instant) -> Result<Done, Failure> {
-    let title = ddl.subscription.title("ddl");
-    let open = |role| {
-        let info = match role {
-            Role::Source => ddl.subscription.source_info()?,
-            Role::Target | Role::TargetLook => ddl.subscription.target_info()?,
-        };
-        Connection::open(&info, role, &server::encoding(), &title)
-    };
     let mut sides = Sides {
-        source: open(Role::Source)?,
-        target: open(Role::Target)?,
+        source: session::open(ddl.subscription, Role::Source, "ddl")?,
+        target: session::open(ddl.subscription, Role::Target, "ddl")?,
         names: Names::of(&ddl.subscription.name),
         path: String::new(),
         call: trace::begin(ddl.subscription, ddl.sql)?,
@@ -253,144 +245,6 @@ fn statement(side: &mut Connection, sql: &str) -> Result<(), Failure> {
     side.batch("release savepoint decamp_ddl").map_err(|_| {
         Failure::new("0A000", "the statement ends the transaction it is run in")
             .hint("BEGIN, COMMIT and ROLLBACK are done by repl_ddl itself.")
-    })
-}
-
-/// The followed tables that the target's transaction has locked. Errors: 0A000 when it has written rows, 55000 when a table is
-/// not replayed yet.
-fn concerned(ddl: &Ddl, target: &mut Connection) -> Result<Vec<Concerned>, Failure> {
-    let mut found: Vec<Concerned> = Vec::new();
-    for row in target.query(include_str!("../sql/target/ddl_locks.sql"), &[])? {
-        let name = qualified(row.text("schema"), row.text("name"));
-        let root = ddl
-            .partitions
-            .iter()
-            .find(|(_, partition)| *partition == name);
-        let relation = ddl.relations.iter().find(|r| {
-            root.is_some_and(|(oid, _)| *oid == r.oid) || qualified(&r.schema, &r.name) == name
-        });
-        let Some(relation) = relation else {
-            continue;
-        };
-        if row.flag("changes") {
-            return Err(Failure::new(
-                "0A000",
-                format!("the statement changes rows of {}", relation.shown()),
-            )
-            .detail("Nothing has been changed on either side.")
-            .hint("Rows are changed on the source alone; replay brings them over. repl_ddl is for what changes tables."));
-        }
-        if !relation.state.is_replayed() {
-            return Err(Failure::new(
-                "55000",
-                format!("table {} is {}", relation.shown(), relation.state.as_str()),
-            )
-            .detail("Nothing has been changed on either side.")
-            .hint("A table can be changed once its copy is complete and while it is replayed; repl_tables shows how far it is."));
-        }
-        match found.iter_mut().find(|c| c.relation.oid == relation.oid) {
-            Some(known) => known.exclusive |= row.flag("exclusive"),
-            None => found.push(Concerned {
-                relation: relation.clone(),
-                exclusive: row.flag("exclusive"),
-            }),
-        }
-    }
-    Ok(found)
-}
-
-/// Puts capture on the changed tables as they are now.
-fn follow(
-    source: &mut Connection,
-    names: &Names,
-    concerned: &[Concerned],
-    before: &[Table],
-) -> Result<Vec<(Relation, Became)>, Failure> {
-    if before.is_empty() {
-        return Ok(concerned
-            .iter()
-            .map(|c| (c.relation.clone(), Became::Changed))
-            .collect());
-    }
-    let mut now = catalog::tables(source)?;
-    let keyless: Vec<u32> = concerned
-        .iter()
-        .filter(|c| c.relation.keyless)
-        .map(|c| c.relation.oid)
-        .collect();
-    catalog::forget_keys(&mut now, &keyless);
-    let mut became = Vec::new();
-    for Concerned {
-        relation,
-        exclusive,
-    } in concerned
-    {
-        let was = before.iter().find(|t| t.oid == relation.oid);
-        let is = now.iter().find(|t| t.oid == relation.oid);
-        let change = match (was, is) {
-            _ if !exclusive => Became::Changed,
-            (None, _) | (_, None) => continue,
-            (Some(was), Some(is)) => renewed(source, names, relation, was, is)?,
-        };
-        became.push((relation.clone(), change));
-    }
-    Ok(became)
-}
-
-fn renewed(
-    source: &mut Connection,
-    names: &Names,
-    relation: &Relation,
-    was: &Table,
-    is: &Table,
-) -> Result<Became, Failure> {
-    if is.key.is_empty() && !relation.keyless {
-        return Err(Failure::new(
-            "0A000",
-            format!("the statement takes the key of {} away", is.shown()),
-        )
-        .detail("Nothing has been changed on either side.")
-        .hint("Make the new key in the same ALTER TABLE that drops the old one."));
-    }
-    let key = |table: &Table| -> Vec<(i64, String)> {
-        let columns = table.key.iter().filter_map(|k| table.column(&k.name));
-        columns.map(|c| (c.attnum, c.type_name.clone())).collect()
-    };
-    let (old, new) = (key(was), key(is));
-    let same_columns = old.len() == new.len() && old.iter().zip(&new).all(|(o, n)| o.0 == n.0);
-    let mut segments = segment::read(source, names)?;
-    segments.retain(|s| s.table == is.oid);
-    if !relation.keyless && !same_columns {
-        // deltas of the old key are of no use; nothing that is known of a segment is believed of the one after it
-        for one in &mut segments {
-            source.batch(&format!(
-                "drop table {}",
-                names.segment(one.table, one.number)
-            ))?;
-            one.number += 1;
-        }
-        capture::renew(source, names, is, &segments)?;
-        // whoever copies the table anew puts the triggers on. Should we die before that is noted, their absence is noticed
-        capture::suspend(source, names, is)?;
-        return Ok(Became::Another);
-    }
-    for (place, ((_, old), (_, new))) in old.iter().zip(&new).enumerate() {
-        if old == new {
-            continue;
-        }
-        for one in &segments {
-            source.batch(&format!(
-                "alter table {} alter k{n} type {new} using k{n}::{new}",
-                names.segment(one.table, one.number),
-                n = place + 1
-            ))?;
-        }
-    }
-    capture::renew(source, names, is, &segments)?;
-    Ok(if relation.keyless {
-        Became::Another
-    } else {
-        Became::Changed
     })
 }
 

@@ -31,7 +31,6 @@ mod applied;
 mod event;
 mod history;
 mod offered;
-mod own_session;
 mod relation;
 mod skipped;
 mod snapshot;
@@ -56,6 +55,7 @@ mod pg;
 mod quote;
 mod retry;
 mod row;
+mod session;
 mod template;
 mod throttle;
 mod uninstall;
@@ -65,7 +65,12 @@ use pgrx::{extension_sql_file, pg_guard};
 pgrx::pg_module_magic!(name = c"pg_decamp", version = c"0.1.0");
 
 extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["bootstrap"]);
+extension_sql_file!(
+    "../sql/target/applied.sql",
+    name = "applied",
+    requires = ["bootstrap"]
+);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["applied"]);
 extension_sql_file!("../sql/api.sql", name = "api", finalize);
 
 #[pg_guard]

@@ -2,16 +2,20 @@
 //! and latch, so cancel, terminate, shutdown and the postmaster's death are obeyed at once.
 
 mod both;
+mod came;
 mod connection;
 mod conninfo;
 mod copy;
 mod discretion;
+mod early;
 mod probe;
 mod raw;
 mod session;
 
-pub use both::both;
+pub use both::{both, wait_for_either};
+pub use came::Came;
 pub use connection::Connection;
 pub use conninfo::Conninfo;
 pub use copy::{Flow, pump, pump_any};
+pub use early::Early;
 pub use session::{RENDERING, Role, TARGETS_LOCK_TIMEOUT};

@@ -5,8 +5,10 @@
 //! target commits first, then the source (ack after commit): dying in between replays the batch, which is harmless. Tables without
 //! a key have deltas of another kind, of which the same is not true: `multiset.rs`.
 
+mod ahead;
 mod batch;
 mod ladder;
+mod merge;
 pub mod multiset;
 mod part;
 mod rejection;
@@ -14,6 +16,7 @@ mod segments;
 mod statement;
 mod truncation;
 
+pub use ahead::{catch_up, is_far_behind};
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;
 pub use rejection::{READ_RULE, Rule, explained};

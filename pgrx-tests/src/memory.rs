@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::pair::Pair;
 use crate::wait;
 
-/// Watches the copy workers until [`Watch::peak`].
+/// Watches workers until [`Watch::peak`].
 pub struct Watch {
     stop: Arc<AtomicBool>,
     peak: Arc<AtomicU64>,
@@ -20,6 +20,15 @@ pub struct Watch {
 impl Watch {
     /// Those of this target, as they come and go.
     pub fn copy_workers(pair: &Pair) -> Self {
+        Self::on(pair, "pg_decamp copy ")
+    }
+
+    pub fn apply_worker(pair: &Pair) -> Self {
+        Self::on(pair, "pg_decamp apply ")
+    }
+
+    /// By how the title begins that PostgreSQL gives its processes.
+    fn on(pair: &Pair, title: &'static str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let peak = Arc::new(AtomicU64::new(0));
         let samples = Arc::new(AtomicU64::new(0));
@@ -28,7 +37,7 @@ impl Watch {
         let thread = thread::spawn(move || {
             while !flag.load(Ordering::Relaxed) {
                 for pid in children(postmaster) {
-                    if !is_copy_worker(pid) {
+                    if !is_titled(pid, title) {
                         continue;
                     }
                     if let Some(bytes) = private_bytes(pid) {
@@ -89,10 +98,9 @@ fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// By the title that PostgreSQL gives its processes.
-fn is_copy_worker(pid: u32) -> bool {
+fn is_titled(pid: u32, title: &str) -> bool {
     fs::read(format!("/proc/{pid}/cmdline"))
-        .is_ok_and(|title| String::from_utf8_lossy(&title).contains("pg_decamp copy "))
+        .is_ok_and(|whole| String::from_utf8_lossy(&whole).contains(title))
 }
 
 fn private_bytes(pid: u32) -> Option<u64> {

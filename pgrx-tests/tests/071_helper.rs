@@ -62,8 +62,12 @@ fn helper_moves_to_a_managed_target() {
     ));
     pair.source
         .app("update users set name = 'after repl_alter' where id % 2 = 0");
+    pair.query("SELECT repl_ddl('heroku', 'alter table users add column extra int default 7')");
+    pair.source
+        .app("update users set extra = id where id % 3 = 0");
     pair.wait_for("caught_up", SOON);
     assert_same(&pair.source, DATABASE, &managed, "moved");
+    assert_eq!(pair.query("SELECT count(*) FROM decamp.ddl"), "0");
 
     pair.stop_migration();
     assert_eq!(

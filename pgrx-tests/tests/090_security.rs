@@ -180,6 +180,18 @@ fn security_functions() {
                 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_decamp' \
                 WHERE has_function_privilege('public', p.oid, 'execute')";
     assert_eq!(pair.query(open), "", "PUBLIC may execute nothing of ours");
+    let silent = "WITH member AS (SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
+                                  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_decamp') \
+                  SELECT coalesce(string_agg(name, ' '), '') FROM ( \
+                      SELECT m.objid::regproc::text AS name FROM member m \
+                      WHERE m.classid = 'pg_proc'::regclass AND obj_description(m.objid, 'pg_proc') IS NULL \
+                      UNION ALL SELECT c.oid::regclass::text FROM member m JOIN pg_class c ON c.oid = m.objid \
+                      WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL \
+                      UNION ALL SELECT c.oid::regclass || '.' || a.attname FROM member m JOIN pg_class c ON c.oid = m.objid \
+                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+                      WHERE m.classid = 'pg_class'::regclass AND c.relname LIKE 'repl\\_%' AND c.relkind = 'v' \
+                        AND col_description(c.oid, a.attnum) IS NULL) s";
+    assert_eq!(pair.query(silent), "", "all say what they are");
 
     pair.sql("create role anybody login; create role operator login; grant execute on function repl_pause, repl_resume, repl_wait, repl_stop to operator; \
               grant execute on function repl_start, repl_check, repl_alter to operator; \

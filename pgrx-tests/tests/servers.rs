@@ -10,6 +10,8 @@ mod bad_input;
 mod bouncer;
 #[path = "060_capture.rs"]
 mod capture;
+#[path = "159_catching_up.rs"]
+mod catching_up;
 #[path = "050_changes.rs"]
 mod changes;
 #[path = "155_chunked_zoo.rs"]
@@ -78,6 +80,8 @@ mod network;
 mod ordinary_role;
 #[path = "051_partitions.rs"]
 mod partitions;
+#[path = "199_pendulum.rs"]
+mod pendulum;
 #[path = "140_random_kills.rs"]
 mod random_kills;
 #[path = "031_refusals.rs"]

@@ -13,6 +13,7 @@ use crate::pg::server;
 use crate::relation;
 use crate::selection::Choice;
 use crate::sequence::{self, Forwarded, Horizon, Settled};
+use crate::session;
 use crate::subscription::{self, Subscription};
 
 type ForwardedLine = (
@@ -167,25 +168,14 @@ impl Sides {
         let Subscription {
             tables, exclude, ..
         } = &subscription;
-        let (encoding, title) = (server::encoding(), subscription.title("sequences"));
         Ok(Self {
             choice: Choice::parse(tables.as_deref(), exclude.as_deref())?,
             taken: relation::of(subscription.id)
                 .iter()
                 .map(|r| r.oid)
                 .collect(),
-            target: Connection::open(
-                &subscription.target_info()?,
-                Role::Target,
-                &encoding,
-                &title,
-            )?,
-            source: Connection::open(
-                &subscription.source_info()?,
-                Role::Source,
-                &encoding,
-                &title,
-            )?,
+            target: session::open(&subscription, Role::Target, "sequences")?,
+            source: session::open(&subscription, Role::Source, "sequences")?,
         })
     }
 }

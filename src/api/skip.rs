@@ -13,6 +13,7 @@ use crate::pg::server;
 use crate::pg::worker::{self, APPLY_CLASS};
 use crate::quote::{ident, literal};
 use crate::relation::{self, Relation, State};
+use crate::session;
 use crate::skipped::{self, Key};
 use crate::subscription::{self, Subscription};
 use crate::table::Table;
@@ -175,13 +176,7 @@ fn find(
             "Change the target so that it takes all rows of the source, then SELECT repl_resume().",
         ));
     }
-    let info = subscription.source_info()?;
-    let mut source = Connection::open(
-        &info,
-        Role::Source,
-        &server::encoding(),
-        &subscription.title("skip"),
-    )?;
+    let mut source = session::open(subscription, Role::Source, "skip")?;
     let tables = catalog::tables(&mut source)?;
     let table = tables
         .iter()

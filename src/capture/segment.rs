@@ -30,6 +30,11 @@ impl Names {
     pub fn segment(&self, table: u32, number: u32) -> String {
         qualified(&self.schema(), &format!("delta_{table}_{number}"))
     }
+
+    /// What the quoted names of a table's segments begin with.
+    fn segments(&self, table: u32) -> String {
+        self.segment(table, 0).trim_end_matches("0\"").to_owned()
+    }
 }
 
 /// All segments of a subscription, by table, oldest first.
@@ -67,57 +72,66 @@ pub fn newest(segments: &[Segment], table: u32) -> u32 {
         .unwrap_or(0)
 }
 
-/// Makes the segment after `last` and lets capture write there from now on, without a lock on the user's table. `None` when
-/// no capture function writes to a segment of this table: then nothing is changed.
+/// Makes the segment after each of `last` and lets capture write there from now on, without a lock on the users' tables. Those
+/// are left out of which no capture function writes to a segment: there nothing is changed.
 pub fn open_next(
     source: &mut Connection,
     names: &Names,
-    last: Segment,
-) -> Result<Option<Segment>, Failure> {
-    let prefix = names.segment(last.table, 0);
-    let prefix = prefix.trim_end_matches("0\"");
+    last: &[Segment],
+) -> Result<Vec<Segment>, Failure> {
+    let opened = open(source, names, last);
+    opened.inspect_err(|_| source.rollback())
+}
+
+fn open(source: &mut Connection, names: &Names, last: &[Segment]) -> Result<Vec<Segment>, Failure> {
     // alone from reading the functions on: a fence that came in between would be undone
-    let opened = source
-        .batch(&format!(
-            "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
-            fence::alone(names)
-        ))
-        .and_then(|()| {
-            source.query(
-                include_str!("../../sql/source/capture_functions.sql"),
-                &[
-                    Some(&names.schema()),
-                    Some(&format!("capture_{}", last.table)),
-                    Some(prefix),
-                ],
-            )
-        });
-    let functions = opened.inspect_err(|_| source.rollback())?;
-    if functions.is_empty() {
-        source.rollback();
-        return Ok(None);
+    let mut list = vec![format!(
+        "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
+        fence::alone(names)
+    )];
+    list.extend(last.iter().map(|segment| {
+        include_str!("../../sql/source/capture_functions.sql")
+            .replace("$1", &literal(&names.schema()))
+            .replace("$2", &literal(&format!("capture_{}", segment.table)))
+            .replace("$3", &literal(&names.segments(segment.table)))
+            + ";"
+    }));
+    source.send_list(&list.join("\n"))?;
+    let mut statements = Vec::new();
+    let mut next = Vec::new();
+    for segment in last {
+        let functions = source.rows_next()?;
+        if functions.is_empty() {
+            continue;
+        }
+        let number = segment.number + 1;
+        let old = names.segment(segment.table, segment.number);
+        let new = names.segment(segment.table, number);
+        statements.push(format!(
+            "create table {new} (like {old}); alter table {new} replica identity full"
+        ));
+        let prefix = names.segments(segment.table);
+        let redirected = functions
+            .iter()
+            .map(|row| redirect(row.text("definition"), &prefix, &new));
+        statements.extend(redirected);
+        next.push((segment.table, number));
     }
-    let number = last.number + 1;
-    let old = names.segment(last.table, last.number);
-    let new = names.segment(last.table, number);
-    let redirected: Vec<String> = functions
-        .iter()
-        .map(|row| redirect(row.text("definition"), prefix, &new))
-        .collect();
-    let sql = format!(
-        "create table {new} (like {old}); alter table {new} replica identity full; {}; commit",
-        redirected.join("; ")
-    );
-    if let Err(failure) = source.batch(&sql) {
-        source.rollback();
-        return Err(failure);
+    source.list_done()?;
+    statements.push("commit".to_owned());
+    let oids = next.iter().map(|(table, number)| {
+        let name = literal(&names.segment(*table, *number));
+        format!("select {name}::regclass::oid::int8 as oid")
+    });
+    statements.extend(oids);
+    source.send_list(&statements.join(";\n"))?;
+    let mut opened = Vec::new();
+    for (table, number) in next {
+        let oid = source.rows_next()?[0].oid("oid");
+        opened.push(Segment { table, number, oid });
     }
-    let made = source.query("select $1::regclass::oid::int8 as oid", &[Some(&new)])?;
-    Ok(Some(Segment {
-        table: last.table,
-        number,
-        oid: made[0].oid("oid"),
-    }))
+    source.list_done()?;
+    Ok(opened)
 }
 
 /// A function's definition, with every segment whose quoted name begins like `prefix` replaced by `new`.
@@ -140,14 +154,18 @@ fn redirect(definition: &str, prefix: &str, new: &str) -> String {
     redirected
 }
 
-/// The barrier: transactions that may still write to `table`'s older segments, by their virtual transaction. To be asked
-/// after the commit that made the newest one.
-pub fn writers(source: &mut Connection, table: u32) -> Result<Vec<String>, Failure> {
+/// The barrier: transactions that may still write to older segments of each of `tables`, by their virtual transaction. To be
+/// asked after the commit that made the newest one.
+pub fn writers(source: &mut Connection, tables: &[u32]) -> Result<Vec<(u32, String)>, Failure> {
+    let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
     let rows = source.query(
         include_str!("../../sql/source/writers.sql"),
-        &[Some(&table.to_string())],
+        &[Some(&quote::array(&tables))],
     )?;
-    Ok(rows.iter().map(|row| row.string("transaction")).collect())
+    Ok(rows
+        .iter()
+        .map(|row| (row.oid("table"), row.string("transaction")))
+        .collect())
 }
 
 /// What of a barrier is still there.
@@ -198,6 +216,40 @@ pub fn sizes(source: &mut Connection, oids: &[u32]) -> Result<Vec<(u32, i64, i64
         .collect())
 }
 
+/// Where the rows of a segment are.
+pub struct Extent {
+    /// how large it is, dead rows included
+    pub pages: i64,
+    /// the first page with rows, and about how many are on each; `None` if it has none
+    pub beginning: Option<(i64, u64)>,
+}
+
+/// Of each of these segments, which nobody writes to.
+pub fn extents(source: &mut Connection, segments: &[String]) -> Result<Vec<Extent>, Failure> {
+    let mut list = vec!["begin; set local synchronize_seqscans = off".to_owned()];
+    list.extend(segments.iter().map(|name| {
+        format!(
+            "select pg_relation_size({}::regclass) / current_setting('block_size')::int8 as pages, \
+                    min(page) as page, count(*) / (max(page) - min(page) + 1) as density \
+             from (select (ctid::text::point)[0]::int8 as page from {name} limit 1000) s",
+            literal(name)
+        )
+    }));
+    list.push("commit".to_owned());
+    source.send_list(&list.join(";\n"))?;
+    let mut extents = Vec::new();
+    for _ in segments {
+        let row = &source.rows_next()?[0];
+        let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
+        extents.push(Extent {
+            pages: row.int("pages"),
+            beginning: row.opt_int("page").zip(density.map(|n| n.max(1))),
+        });
+    }
+    source.list_done()?;
+    Ok(extents)
+}
+
 /// How an old segment is got rid of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposal {
@@ -225,21 +277,21 @@ pub fn dispose(source: &mut Connection, name: &str, how: Disposal) -> Result<Dis
         // who waits behind us there is the application
         Disposal::Truncate => "20ms",
     };
-    let locked = source.batch(&format!(
+    let looked = source.queries([&format!(
         "begin; set local synchronous_commit = off; set local lock_timeout = '{patience}'; \
-         lock table {name} in access exclusive mode"
-    ));
-    if let Err(failure) = locked {
-        source.rollback();
-        return match failure.sqlstate.as_str() {
-            "55P03" | "40P01" => Ok(Disposed::Locked),
-            _ => Err(failure),
-        };
-    }
-    let filled = !source
-        .query(&format!("select 1 from {name} limit 1"), &[])?
-        .is_empty();
-    if filled {
+         lock table {name} in access exclusive mode; select 1 from {name} limit 1"
+    )]);
+    let rows = match looked {
+        Ok([rows]) => rows,
+        Err(failure) => {
+            source.rollback();
+            return match failure.sqlstate.as_str() {
+                "55P03" | "40P01" => Ok(Disposed::Locked),
+                _ => Err(failure),
+            };
+        }
+    };
+    if !rows.is_empty() {
         source.rollback();
         return Ok(Disposed::Filled);
     }
@@ -259,19 +311,19 @@ pub fn of_keys(segment: &str, columns: &str, from: &str) -> String {
     format!("create table if not exists {segment} as select {columns} from {from} with no data;")
 }
 
-/// The statement that tells which of `segments` have rows, as table and number, and 0, 0 for truncations of
-/// `tables`.
+/// The statement that tells which of `segments` have rows, as table and number, with the first page that has; and 0, 0 for
+/// truncations of `tables`.
 pub fn poll_statement(names: &Names, tables: &[u32], segments: &[(u32, u32)]) -> String {
     let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let truncated = format!(
-        "select 0::int8 as oid, 0 as number where exists (select 1 from {} where relation = any ({}::oid[]))",
+        "select 0::int8 as oid, 0 as number, 0::int8 as page where exists (select 1 from {} where relation = any ({}::oid[]))",
         names.truncation(),
         literal(&format!("{{{}}}", oids.join(","))),
     );
     std::iter::once(truncated)
         .chain(segments.iter().map(|(table, number)| {
             format!(
-                "select {table}, {number} where exists (select 1 from {})",
+                "select {table}, {number}, (s.at)[0]::int8 from (select ctid::text::point as at from {} limit 1) s",
                 names.segment(*table, *number)
             )
         }))

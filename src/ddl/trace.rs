@@ -5,17 +5,17 @@
 use crate::capture::{Names, fence};
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::own_session;
 use crate::pg::spi;
 use crate::quote::qualified;
+use crate::session;
 use crate::subscription::Subscription;
 
 /// `None`: it leaves none, for this server cannot be written to but by the caller's transaction.
 pub fn begin(subscription: &Subscription, statement: &str) -> Result<Option<i64>, Failure> {
-    let Some(mut session) = own_session::open(subscription, "ddl trace") else {
+    let Some(mut own) = session::own(subscription, "ddl trace") else {
         return Ok(None);
     };
-    let rows = session.query(
+    let rows = own.query(
         "insert into decamp.ddl (subscription_id, statement) values ($1::int4, $2) returning id",
         &[Some(&subscription.id.to_string()), Some(statement)],
     )?;

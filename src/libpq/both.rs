@@ -1,8 +1,11 @@
-//! The same question to two servers at once.
+//! Two servers at once.
+
+use std::time::Duration;
 
 use super::Connection;
 use super::connection::rows;
 use crate::failure::Failure;
+use crate::pg::{latch, liveness};
 use crate::row::Row;
 
 /// A statement and its parameters, bound as text.
@@ -20,4 +23,20 @@ pub fn both(
     sent?;
     let other_answer = other.last_answer();
     Ok((rows(&answer?), rows(&other_answer?)))
+}
+
+/// Waits until something comes from one of two servers, which both are at work for us.
+pub fn wait_for_either(one: &mut Connection, other: &mut Connection) -> Result<(), Failure> {
+    const A_WHILE: Duration = Duration::from_millis(200);
+    liveness::tick();
+    let came = latch::wait_readable([one.raw.socket(), other.raw.socket()], A_WHILE);
+    for (connection, came) in [one, other].into_iter().zip(came) {
+        if came {
+            connection.probe.sign_of_life();
+            connection.consume()?;
+        } else {
+            connection.bear_silence()?;
+        }
+    }
+    Ok(())
 }

@@ -146,6 +146,17 @@ impl Connection {
         failure.map_or(Ok(all), Err)
     }
 
+    /// Runs queries without parameters in one round trip; the rows of each.
+    pub fn queries<const N: usize>(&mut self, sql: [&str; N]) -> Result<[Vec<Row>; N], Failure> {
+        self.send_list(&sql.join("\n;\n"))?;
+        let mut all = [const { Vec::new() }; N];
+        for rows in &mut all {
+            *rows = self.rows_next()?;
+        }
+        self.list_done()?;
+        Ok(all)
+    }
+
     /// Sends a query without parameters whose rows [`Self::finish`] waits for; others may be asked meanwhile.
     pub fn start(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, Some(&[]))
@@ -234,8 +245,14 @@ impl Connection {
     pub(super) fn wait_once(&mut self, write: bool) -> Result<(), Failure> {
         if self.raw.wait(true, write, Duration::from_secs(1)) {
             self.probe.sign_of_life();
-            self.consume()?;
-        } else if !self.probe.still_there() {
+            return self.consume();
+        }
+        self.bear_silence()
+    }
+
+    /// After a wait in which nothing came.
+    pub(super) fn bear_silence(&mut self) -> Result<(), Failure> {
+        if !self.probe.still_there() {
             return Err(Failure::lost(self.origin(), "no sign of life for 25 seconds, connection given up")
                 .hint("Reconnecting by itself; check the network between the servers if it does not come back."));
         }
@@ -251,13 +268,15 @@ impl Connection {
         Ok(())
     }
 
+    /// The next result has not come yet.
+    pub(super) fn is_busy(&self) -> bool {
+        // SAFETY: a live connection.
+        unsafe { pq_sys::PQisBusy(self.raw.ptr()) != 0 }
+    }
+
     /// The next result, `None` after the last.
     pub(super) fn next_answer(&mut self) -> Result<Option<Answer>, Failure> {
-        loop {
-            // SAFETY: a live connection.
-            if unsafe { pq_sys::PQisBusy(self.raw.ptr()) } == 0 {
-                break;
-            }
+        while self.is_busy() {
             self.wait_once(false)?;
         }
         // SAFETY: not busy, so this does not block; null means no more.

@@ -19,7 +19,7 @@ pub struct Flow {
 
 /// Rows are handed on in blocks of about this size: one message and one system call instead of many. Larger rows are handed
 /// on in pieces, for the sake of libpq's buffer.
-const BLOCK: usize = 64 << 10;
+pub(super) const BLOCK: usize = 64 << 10;
 
 /// Carries the rows of the COPY TO STDOUT that `from` is in ([`Connection::copy_out`]) into `in_sql` (a COPY FROM STDIN) on
 /// `to`; `progress` is told now and then what went through so far. After an `Err` both connections may be in the middle of
@@ -90,17 +90,17 @@ fn carry(
 }
 
 /// One row, freed when dropped.
-struct Piece {
+pub(super) struct Piece {
     data: *mut c_char,
     len: usize,
 }
 
 impl Piece {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: libpq allocated `len` bytes at `data`, ours until the drop.
         unsafe { std::slice::from_raw_parts(self.data.cast(), self.len) }
     }
@@ -160,7 +160,7 @@ impl Connection {
     }
 
     /// After a failure nothing more comes.
-    fn failed(&mut self, answer: &Answer) -> Failure {
+    pub(super) fn failed(&mut self, answer: &Answer) -> Failure {
         let failure = self.failure_of(answer);
         while matches!(self.next_answer(), Ok(Some(_))) {}
         failure
@@ -179,7 +179,8 @@ impl Connection {
         Err(Failure::new("XX000", "a COPY statement did not start a COPY").at(self.origin()))
     }
 
-    fn begin_copy_in(&mut self, sql: &str) -> Result<(), Failure> {
+    /// Begins a COPY FROM STDIN, for [`super::Early::hand_on`] and [`Self::end_copy_in`].
+    pub fn begin_copy_in(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, None)?;
         let answer = self.last_answer()?;
         if status(&answer) == ExecStatusType::PGRES_COPY_IN {
@@ -191,26 +192,28 @@ impl Connection {
     /// The next row of a COPY TO STDOUT, `None` after the last.
     fn next_row(&mut self) -> Result<Option<Piece>, Failure> {
         // waiting costs several system calls: first see whether something is there already
-        let mut looked = false;
         loop {
-            let mut data: *mut c_char = std::ptr::null_mut();
-            // SAFETY: asynchronous mode, `data` receives null or an allocation that becomes ours.
-            let n = unsafe { pq_sys::PQgetCopyData(self.raw.ptr(), &raw mut data, 1) };
-            match n {
-                1.. => {
-                    return Ok(Some(Piece {
-                        data,
-                        len: n as usize,
-                    }));
-                }
-                0 if looked => self.wait_once(false)?,
-                0 => {
-                    self.consume()?;
-                    looked = true;
-                }
-                -1 => return self.end_copy_out().map(|()| None),
-                _ => return Err(self.last_answer().err().unwrap_or_else(|| self.lost())),
+            match self.piece_came()? {
+                Some(Some(row)) => return Ok(Some(row)),
+                Some(None) => return self.end_copy_out().map(|()| None),
+                None => self.wait_once(false)?,
             }
+        }
+    }
+
+    /// The next row among what was taken in: `None` if it is not there, `Some(None)` after the last.
+    pub(super) fn piece(&mut self) -> Result<Option<Option<Piece>>, Failure> {
+        let mut data: *mut c_char = std::ptr::null_mut();
+        // SAFETY: asynchronous mode, `data` receives null or an allocation that becomes ours.
+        let n = unsafe { pq_sys::PQgetCopyData(self.raw.ptr(), &raw mut data, 1) };
+        match n {
+            1.. => Ok(Some(Some(Piece {
+                data,
+                len: n as usize,
+            }))),
+            0 => Ok(None),
+            -1 => Ok(Some(None)),
+            _ => Err(self.last_answer().err().unwrap_or_else(|| self.lost())),
         }
     }
 
@@ -227,7 +230,7 @@ impl Connection {
 
     /// Sends bytes of a COPY FROM STDIN and waits until libpq's buffer is empty again. An error of the server shows up here
     /// or in `end_copy_in`.
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -244,7 +247,7 @@ impl Connection {
     }
 
     /// Ends a COPY FROM STDIN; the rows the server took.
-    fn end_copy_in(&mut self) -> Result<u64, Failure> {
+    pub fn end_copy_in(&mut self) -> Result<u64, Failure> {
         loop {
             // SAFETY: a live connection in COPY mode; null means success.
             match unsafe { pq_sys::PQputCopyEnd(self.raw.ptr(), std::ptr::null()) } {

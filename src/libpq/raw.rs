@@ -139,10 +139,15 @@ impl Raw {
         text.to_string_lossy().trim().replace('\n', " ")
     }
 
+    /// Negative when it is closed.
+    pub fn socket(&self) -> c_int {
+        // SAFETY: a live connection; the socket may change while connecting, so it is asked for each time.
+        unsafe { pq_sys::PQsocket(self.ptr()) }
+    }
+
     /// Waits for the socket; the liveness watch runs meanwhile. Returns whether it is ready.
     pub fn wait(&self, read: bool, write: bool, timeout: Duration) -> bool {
-        // SAFETY: a live connection; the socket may change while connecting, so it is asked for each time.
-        let socket: c_int = unsafe { pq_sys::PQsocket(self.ptr()) };
+        let socket = self.socket();
         if socket < 0 {
             return true;
         }

@@ -48,6 +48,27 @@ pub fn wait_socket(socket: c_int, readable: bool, writable: bool, timeout: Durat
     rc as u32 & (pg_sys::WL_SOCKET_READABLE | pg_sys::WL_SOCKET_WRITEABLE) != 0
 }
 
+/// Waits until one of two sockets can be read or `timeout` has passed; which of them can. A signal ends the wait, but one that
+/// comes just before it is felt after the time-out.
+pub fn wait_readable(sockets: [c_int; 2], timeout: Duration) -> [bool; 2] {
+    let mut watched = sockets.map(|fd| PollFd {
+        fd,
+        events: POLLIN,
+        revents: 0,
+    });
+    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: valid entries, which outlive the call; a negative descriptor is passed over.
+    let ready = unsafe { poll(watched.as_mut_ptr(), 2, millis) };
+    if ready > 0 {
+        check_for_interrupts();
+        // an error, or the end, is found by reading
+        return watched.map(|entry| entry.revents != 0);
+    }
+    // the latch, the postmaster
+    wait(Duration::from_millis(1));
+    [false; 2]
+}
+
 /// In the middle of a COPY the next bytes are there in no time, and a full wait costs half a dozen system calls. The latch is
 /// not looked at, but only for this long.
 fn is_ready_soon(socket: c_int, readable: bool, writable: bool) -> bool {

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::ladder::{Ladder, Mode};
+use super::merge::Merge;
 use super::multiset::{self, Mark};
 use super::segments::LookAhead;
 use super::statement::Plan;
@@ -58,7 +59,7 @@ const BEGIN_SOURCE: &str = "begin isolation level repeatable read; set local syn
     set local synchronize_seqscans = off; set local max_parallel_workers_per_gather = 0";
 
 /// A deferred unique constraint says at its table's merge what is in the way, not at the commit: then it is known whose it is.
-const BEGIN_TARGET: &str = "begin; set constraints all immediate";
+pub(super) const BEGIN_TARGET: &str = "begin; set constraints all immediate";
 
 /// Where a batch comes from and goes to.
 pub struct Sides<'a> {
@@ -125,9 +126,10 @@ pub fn run(
     let mut flows = Vec::new();
     for fetch in &fetches {
         let plan = &plans[fetch.plan];
-        let mut counts = Counts::default();
-        let flow = replay_table(source, target, plan, fetch, &mut counts)
-            .map_err(|failure| of_table(failure, plan))?;
+        let flow = fetch_table(source, target, plan).map_err(|failure| of_table(failure, plan))?;
+        if flow.rows > 0 {
+            counted.extend(Merge::begin(target, [(plan, fetch.mode)])?.finish(target)?);
+        }
         for look in &fetch.looks {
             let rows = source
                 .rows_next()
@@ -135,7 +137,6 @@ pub fn run(
             segments.advanced(look, &rows);
         }
         flows.push((fetch.plan, flow));
-        counted.push((plan.oid, counts));
     }
     let mut more = segments.polled(&source.rows_next()?, &oids);
     source.list_done()?;
@@ -184,8 +185,9 @@ pub fn run(
     outcome.counts = counted;
     outcome.complete = more.is_empty();
     for (at, flow) in flows {
-        let full = more.oids.contains(&plans[at].oid);
-        plans[at].adapt(flow.rows, flow.bytes, full, segments.answer);
+        let plan = &mut plans[at];
+        let taken = more.oids.contains(&plan.oid).then_some(plan.limit);
+        plan.adapt(flow.rows, flow.bytes, taken, segments.answer);
     }
     if let (Some(mark), false) = (mark, marked.is_empty()) {
         mark.note(source, target, uuid, &marked)?;
@@ -243,41 +245,20 @@ fn fetches(plans: &[Plan], pending: &Pending, segments: &Segments, ladder: &Ladd
         .collect()
 }
 
-fn of_table(failure: Failure, plan: &Plan) -> Trouble {
+pub(super) fn of_table(failure: Failure, plan: &Plan) -> Trouble {
     Trouble {
         failure,
         table: Some(plan.oid),
     }
 }
 
-/// Fetches, stages and merges one table; the rows it fetched.
-fn replay_table(
+/// Fetches and stages one table; the rows it fetched.
+fn fetch_table(
     source: &mut Connection,
     target: &mut Connection,
     plan: &Plan,
-    fetch: &Fetch,
-    counts: &mut Counts,
 ) -> Result<Flow, Failure> {
     source.copy_next()?;
-    let Some(flow) = pump_any(source, target, &plan.create_stage, &plan.fill_stage)? else {
-        return Ok(Flow::default());
-    };
-    if fetch.mode == Mode::Upsert {
-        counts.deleted = target.execute(&plan.delete_gone, &[])?;
-        let merged = &target.query(&plan.upsert, &[])?[0];
-        counts.inserted = unsigned(merged.int("inserted"));
-        counts.updated = unsigned(merged.int("updated"));
-    } else {
-        let gone = &target.query(&plan.delete_all, &[])?[0];
-        counts.deleted = unsigned(gone.int("deleted"));
-        counts.updated = unsigned(gone.int("back"));
-        counts.inserted = target
-            .execute(&plan.insert_all, &[])?
-            .saturating_sub(counts.updated);
-    }
-    Ok(flow)
-}
-
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).expect("a count is not negative")
+    let flow = pump_any(source, target, &plan.create_stage, &plan.fill_stage)?;
+    Ok(flow.unwrap_or_default())
 }

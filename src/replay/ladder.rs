@@ -48,9 +48,13 @@ impl Ladder {
         next.is_some()
     }
 
-    /// A batch worked: those that needed everything have had it, the rest comes down in time.
-    pub fn worked(&mut self) {
+    /// Those that have been up for a while come down.
+    pub fn rest(&mut self) {
         self.climbers.retain(|(_, _, since)| since.elapsed() < STAY);
+    }
+
+    /// A batch worked: those that needed everything have had it.
+    pub fn worked(&mut self) {
         for (_, mode, _) in &mut self.climbers {
             *mode = (*mode).min(Mode::Replace);
         }

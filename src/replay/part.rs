@@ -7,7 +7,9 @@ pub enum Place {
     Anywhere,
     /// from this page on
     From(i64),
-    /// these pages, the last one not included, where there are no scans of ctid ranges (before PostgreSQL 14)
+    /// these pages, the last one not included
+    Pages(i64, i64),
+    /// the same where there are no scans of ctid ranges (before PostgreSQL 14)
     Between(i64, i64),
 }
 
@@ -17,6 +19,9 @@ impl Place {
         match self {
             Self::Anywhere => None,
             Self::From(page) => Some(format!("ctid >= '({page},0)'::tid")),
+            Self::Pages(first, end) => Some(format!(
+                "ctid >= '({first},0)'::tid and ctid < '({end},0)'::tid"
+            )),
             // a page has at most as many rows as 28 bytes, the least that one takes, go into it
             Self::Between(first, end) => Some(format!(
                 "ctid = any (array(select format('(%s,%s)', page, place)::tid from generate_series({first}, {}) as page, \
@@ -55,6 +60,15 @@ impl Part {
                  returning {returning}"
             ),
         }
+    }
+
+    /// The SELECT that only reads it. By places, as `take` does it: the planner then expects few rows, and looks each key up.
+    pub fn read(&self, columns: &str) -> String {
+        let segment = &self.segment;
+        let condition = self.place.condition().unwrap_or_else(|| "true".into());
+        format!(
+            "select {columns} from {segment} where ctid = any (array(select ctid from {segment} where {condition}))"
+        )
     }
 }
 

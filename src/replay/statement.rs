@@ -249,13 +249,22 @@ impl Plan {
 
     /// The COPY that takes these deltas and reads their rows.
     pub fn fetch(&self, parts: &[Part]) -> String {
+        self.copy(parts.iter().map(|part| part.take(&self.keys)))
+    }
+
+    /// The COPY that reads them and leaves the deltas where they are.
+    pub fn read(&self, parts: &[Part]) -> String {
+        self.copy(parts.iter().map(|part| part.read(&self.keys)))
+    }
+
+    fn copy(&self, parts: impl ExactSizeIterator<Item = String>) -> String {
         let keys = &self.keys;
+        let count = parts.len();
         let taken: Vec<String> = parts
-            .iter()
             .enumerate()
-            .map(|(at, part)| format!("taken{at} as ({})", part.take(keys)))
+            .map(|(at, part)| format!("taken{at} as ({part})"))
             .collect();
-        let all: Vec<String> = (0..parts.len())
+        let all: Vec<String> = (0..count)
             .map(|at| format!("select {keys} from taken{at}"))
             .collect();
         format!(
@@ -273,10 +282,10 @@ impl Plan {
         (self.limit * USUAL_CROWD / crowd.max(USUAL_CROWD)).max(least)
     }
 
-    /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `full`: there were more deltas than it
-    /// took; if those were few rows changed over and over, the next takes more deltas for as many rows.
+    /// Adapts the next batch to what this one was like: about 32 MB of rows a table. `deltas`: about as many as it took, if
+    /// there were more; if those were few rows changed over and over, the next takes more deltas for as many rows.
     /// `answer`: how long the source takes to answer anything; over a long line batches are larger, for there are waits in each.
-    pub fn adapt(&mut self, rows: u64, bytes: u64, full: bool, answer: Duration) {
+    pub fn adapt(&mut self, rows: u64, bytes: u64, deltas: Option<u64>, answer: Duration) {
         const BATCH_BYTES: u64 = 32 << 20;
         const MOST_REPEATS: u64 = 10;
         const LONG_LINE: u128 = 10;
@@ -287,11 +296,7 @@ impl Plan {
             .unwrap_or(u64::MAX)
             .clamp(1, 5);
         let keys = (larger * BATCH_BYTES / width.max(1)).clamp(50, larger * MOST_KEYS);
-        let repeats = if full {
-            (self.limit / rows).clamp(1, MOST_REPEATS)
-        } else {
-            1
-        };
+        let repeats = deltas.map_or(1, |n| (n / rows).clamp(1, MOST_REPEATS));
         self.limit = keys * repeats;
     }
 }

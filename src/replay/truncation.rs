@@ -28,13 +28,26 @@ pub struct Truncated {
 
 /// What takes them on the source.
 pub fn take(names: &Names, plans: &[Plan]) -> String {
-    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
     format!(
-        "delete from {} where relation = any ({}::oid[]) returning relation::int8 as oid, schema, name, \
+        "delete from {} where {} returning relation::int8 as oid, schema, name, \
          member::int8 as member, position",
         names.truncation(),
-        literal(&quote::array(&oids)),
+        concern(plans),
     )
+}
+
+/// What tells whether there is any.
+pub fn look(names: &Names, plans: &[Plan]) -> String {
+    format!(
+        "select 1 from {} where {} limit 1",
+        names.truncation(),
+        concern(plans),
+    )
+}
+
+fn concern(plans: &[Plan]) -> String {
+    let oids: Vec<String> = plans.iter().map(|p| p.oid.to_string()).collect();
+    format!("relation = any ({}::oid[])", literal(&quote::array(&oids)))
 }
 
 /// Replays what [`take`] returned: which tables.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::libpq::Connection;
-use crate::own_session;
 use crate::pg::{spi, xact};
 use crate::quote;
 use crate::row::Row;
+use crate::session;
 use crate::subscription::Subscription;
 
 /// What `repl_verify` returns of one table, or of one kind of objects.
@@ -54,7 +54,7 @@ impl Ledger {
         subjects: &[String],
     ) -> Result<(Self, HashMap<String, Line>), Failure> {
         let mut ledger = Self {
-            session: own_session::open(scope.subscription, "verify ledger"),
+            session: session::own(scope.subscription, "verify ledger"),
             verification: 0,
         };
         let name = scope.subscription.name.as_str();

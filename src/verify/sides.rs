@@ -7,9 +7,10 @@ use super::image::Servers;
 use crate::capture::Names;
 use crate::failure::Failure;
 use crate::libpq::{self, Connection, Role};
-use crate::pg::{latch, server, settings, xact};
+use crate::pg::{latch, settings};
 use crate::quote;
 use crate::row::Row;
+use crate::session;
 use crate::subscription::Subscription;
 use crate::throttle::Throttle;
 
@@ -28,20 +29,8 @@ const SETTINGS: &str = "set lock_timeout = '10s'; set default_transaction_read_o
 
 impl Sides {
     pub fn open(subscription: &Subscription) -> Result<Self, Failure> {
-        let title = subscription.title("verify");
-        let encoding = server::encoding();
-        let mut source = Connection::open(
-            &subscription.source_info()?,
-            Role::Source,
-            &encoding,
-            &title,
-        )?;
-        let mut target = Connection::open(
-            &xact::within(|| subscription.target_info())?,
-            Role::TargetLook,
-            &encoding,
-            &title,
-        )?;
+        let mut source = session::open(subscription, Role::Source, "verify")?;
+        let mut target = session::open(subscription, Role::TargetLook, "verify")?;
         let servers = compare(&mut source, &mut target)?;
         source.batch(SETTINGS)?;
         target.batch(SETTINGS)?;

@@ -48,6 +48,8 @@ const RESTING: Duration = Duration::from_millis(300);
 const GLANCE: Duration = Duration::from_millis(50);
 /// Sequences and capture are looked at this often.
 const ROUND: Duration = Duration::from_secs(3);
+/// Over a long line less often while there is a backlog: looking takes at most one part in so many of the time.
+const ROUND_SHARE: u32 = 20;
 
 struct Cycle<'a> {
     session: &'a mut Session,
@@ -81,6 +83,7 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
     let mut wait = SHORTEST_WAIT;
     let mut second = None;
     let mut round = None;
+    let mut round_took = Duration::ZERO;
     let mut woken = false;
     let mut asked = false;
     let mut progress = None;
@@ -104,19 +107,26 @@ pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
         let Some(fence) = cycle.passing_fence()? else {
             return Ok(End::Gone);
         };
-        if due(&mut round, ROUND) || awaited {
+        let every = match wait {
+            Duration::ZERO => (round_took * ROUND_SHARE).clamp(ROUND, 10 * ROUND),
+            _ => ROUND,
+        };
+        if due(&mut round, every) || awaited {
+            let began = Instant::now();
             // writers are waiting: then replay comes first
             match fence {
                 None => cycle.look_around(memory)?,
                 Some(_) => cycle.look_at_fence(false)?,
             }
+            round_took = began.elapsed();
         }
         let found = match cycle.replay(memory, wait >= RESTING) {
             Ok(found) => found,
             Err(trouble) => return Err(cycle.explained(trouble)),
         };
-        cycle.tend_segments()?;
+        // somebody may be waiting for the status
         cycle.publish(memory, awaited || urgent)?;
+        cycle.tend_segments()?;
         urgent = false;
         if !cycle.recovered {
             memory.recovered(&cycle.session.subscription)?;

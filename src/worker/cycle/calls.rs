@@ -30,7 +30,8 @@ impl Cycle<'_> {
         let session = &mut *self.session;
         let subscription = &session.subscription;
         let on_target = trace::is_on_target(&mut session.target, &subscription.uuid, call)?;
-        let on_source = trace::is_on_source(&mut session.source, &session.names, call)?;
+        let on_source =
+            on_target && trace::is_on_source(&mut session.source, &session.names, call)?;
         xact::run(|| {
             let tell = |severity, message: &str, detail: Option<&str>| {
                 event::record(

@@ -1,16 +1,16 @@
 //! Replay: polls, batches, and what is complete.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Cycle;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::meter;
+use crate::meter::{self, Meter};
 use crate::pg::xact;
-use crate::relation;
+use crate::relation::{self, Counts};
 use crate::replay::{self, Pending, Trouble};
 use crate::snapshot;
-use crate::subscription::{self, State};
+use crate::subscription::{self, Fence, State};
 use crate::worker::apply::Memory;
 
 /// What there was to replay.
@@ -21,6 +21,32 @@ pub enum Found {
     Something,
     /// and there is more
     More,
+}
+
+/// Somebody who pauses, fences or stops waits no longer than this for a run of batches; all that goes on beside replay is
+/// put off for as long.
+const RUN: Duration = Duration::from_secs(3);
+
+/// Counts what a batch did.
+fn note(id: i32, counts: &[(u32, Counts)], meter: &mut Meter) -> Result<(), Failure> {
+    let mut rows = 0;
+    xact::run(|| {
+        for (oid, counts) in counts {
+            relation::add(id, *oid, counts);
+            rows += counts.rows();
+        }
+        Ok(())
+    })?;
+    meter.batch(rows);
+    Ok(())
+}
+
+/// Something has become of the subscription that the loop must see to.
+fn is_wanted_elsewhere(id: i32) -> Result<bool, Failure> {
+    let now = xact::run(|| Ok(subscription::by_id(id)))?;
+    Ok(now.is_none_or(|s| {
+        !s.enabled || s.state.is_at_rest() || s.fence.is_some_and(Fence::is_passing)
+    }))
 }
 
 impl Cycle<'_> {
@@ -34,7 +60,6 @@ impl Cycle<'_> {
                 (as_of, self.poll(planned, rests)?)
             }
         };
-        let session = &mut *self.session;
         memory.shunned.retain(|s| s.until > Instant::now());
         pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
@@ -46,14 +71,20 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
+        let far = self.catch_up(memory, &pending)?;
+        pending.oids.retain(|oid| !far.contains(oid));
+        pending.shunned.extend(&far);
+        if pending.is_empty() {
+            return Ok(Found::More);
+        }
         let as_of = meter::now();
         let outcome = replay::run(
             &mut replay::Sides {
-                source: &mut session.source,
-                target: &mut session.target,
-                names: &session.names,
+                source: &mut self.session.source,
+                target: &mut self.session.target,
+                names: &self.session.names,
                 segments: &mut self.segments,
-                uuid: &session.subscription.uuid,
+                uuid: &self.session.subscription.uuid,
             },
             &mut self.plans,
             &pending,
@@ -61,16 +92,7 @@ impl Cycle<'_> {
             &self.source,
         )?;
         memory.ladder.worked();
-        let id = self.id();
-        let mut rows = 0;
-        xact::run(|| {
-            for (oid, counts) in &outcome.counts {
-                relation::add(id, *oid, counts);
-                rows += counts.rows();
-            }
-            Ok(())
-        })?;
-        memory.meter.batch(rows);
+        note(self.id(), &outcome.counts, &mut memory.meter)?;
         self.enter_ready(&outcome.left)?;
         if outcome.complete {
             self.completed(memory, as_of)?;
@@ -80,12 +102,47 @@ impl Cycle<'_> {
                 self.completed(memory, as_of)?;
                 Ok(Found::Something)
             }
-            Some(next) if !left_out => {
+            Some(next) if !left_out || !far.is_empty() => {
                 self.next = Some(next);
                 Ok(Found::More)
             }
             _ => Ok(Found::Something),
         }
+    }
+
+    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others.
+    fn catch_up(&mut self, memory: &mut Memory, pending: &Pending) -> Result<Vec<u32>, Trouble> {
+        let id = self.id();
+        let session = &mut *self.session;
+        let mut sides = replay::Sides {
+            source: &mut session.source,
+            target: &mut session.target,
+            names: &session.names,
+            segments: &mut self.segments,
+            uuid: &session.subscription.uuid,
+        };
+        memory.ladder.rest();
+        let ladder = &memory.ladder;
+        if !pending.truncated {
+            let deadline = Instant::now() + RUN;
+            let meter = &mut memory.meter;
+            let mut noted = |counts: &[(u32, Counts)]| {
+                note(id, counts, meter)?;
+                Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
+            };
+            replay::catch_up(
+                &mut sides,
+                &mut self.plans,
+                &pending.shunned,
+                ladder,
+                &self.source,
+                &mut noted,
+            )?;
+        }
+        let far = self.plans.iter().filter(|plan| {
+            pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &sides, ladder)
+        });
+        Ok(far.map(|plan| plan.oid).collect())
     }
 
     /// While nobody writes to the source at all it is asked for no more than that: to look into a thousand segments costs it ten

@@ -11,7 +11,9 @@ use crate::step::{Run, Step};
 use crate::subscription::{self, Subscription};
 use crate::switchover::{Order, Task};
 
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// A step is looked for so often; a long one more rarely, so that its end is seen a fiftieth late at most.
+const SHORTEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(200);
 /// The worker of the call before may be on its way out.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,11 +50,13 @@ pub fn run(subscription: &Subscription, task: Task) -> Result<Vec<Step>, Failure
     )?;
     let mut steps: Vec<Step> = Vec::new();
     let mut seen = Instant::now();
+    let mut ended = Instant::now();
     let mut absent = 0;
     loop {
         for step in run.ended_after(steps.last().map_or(0, |step| step.number)) {
             tell(&step);
             steps.push(step);
+            ended = Instant::now();
         }
         if let Some(last) = steps.last().filter(|step| step.last) {
             return match &last.failure {
@@ -73,7 +77,7 @@ pub fn run(subscription: &Subscription, task: Task) -> Result<Vec<Step>, Failure
                 .for_each(worker::wake);
             return Err(vanished(subscription));
         }
-        latch::wait(LOOK_EVERY);
+        latch::wait((ended.elapsed() / 50).clamp(SHORTEST, LONGEST));
     }
 }
 

@@ -49,10 +49,14 @@ impl Proof {
     pub(super) fn told_before(&self) -> String {
         let doubted = self.tables.iter().filter(|t| t.doubted).count();
         let equal = self.tables.len() - doubted;
-        let more = match doubted {
-            0 => String::new(),
-            n => format!("; {n} changed too fast and are compared behind the fence"),
-        };
+        let mut more = String::new();
+        if doubted > 0 {
+            more += &format!("; {doubted} changed too fast and are compared behind the fence");
+        }
+        let earlier = self.tables.iter().filter(|t| t.equal_at.is_none()).count();
+        if earlier > 0 {
+            more += &format!("; {earlier} were compared by a call that was interrupted");
+        }
         format!("{equal} tables are equal, all rows and values compared{more}")
     }
 

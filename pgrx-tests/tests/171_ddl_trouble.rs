@@ -300,6 +300,46 @@ fn named(sql: &str, table: &str) -> String {
     sql.replace("{t}", table)
 }
 
+/// No accident: the deltas of a key go with it, just when replay wants to look for some.
+#[test]
+fn ddl_takes_deltas_away_from_under_replay() {
+    let pair = Pair::start();
+    pair.source.app(
+        "create table item (id int primary key, n int not null default 0); insert into item select generate_series(1, 300)",
+    );
+    pair.stream("exclude => '{gate.*}'");
+    pair.source.sql(DATABASE, SOURCE_GATE);
+    pair.sql(TARGET_GATE);
+    for key in ["n, id", "id"] {
+        let gate = Gate::at(&pair, Moment::Commit);
+        let (_, calling) = call(
+            &pair,
+            &format!("alter table item drop constraint item_pkey, add primary key ({key})"),
+        );
+        gate.wait(Moment::Commit);
+        let waiting = "select count(*) > 0 from pg_stat_activity \
+                       where application_name like 'pg_decamp % apply' and wait_event_type = 'Lock'";
+        pair.source.poll_until(DATABASE, waiting, SOON);
+        gate.open();
+        let ended = calling.join().expect("the call has ended");
+        assert!(ended.is_ok(), "{ended:?}");
+        pair.source.app("update item set n = n + 1 where id < 100");
+        pair.wait_for("streaming", SOON);
+        pair.wait_for("caught_up", SOON);
+        let errors = "SELECT count(*) FROM repl_events WHERE severity = 'error'";
+        assert_eq!(pair.query(errors), "0", "{}", pair.tell());
+    }
+    let except = ["gate.passage"];
+    assert_same_except(
+        &pair.source,
+        DATABASE,
+        &pair.target,
+        TARGET_DATABASE,
+        &except,
+    );
+    pair.stop_migration();
+}
+
 const MOMENTS: &[Moment] = &[Moment::Statement, Moment::Commit, Moment::Note];
 
 /// One kind of accident at each moment of each change.

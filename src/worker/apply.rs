@@ -244,7 +244,7 @@ fn handle(
 
 /// 42P01, 3F000, 42883: a relation, schema or function of the source is not there. Where no user table is at hand, it is one
 /// of ours.
-fn is_missing_object(failure: &Failure) -> bool {
+pub fn is_missing_object(failure: &Failure) -> bool {
     failure.origin == Origin::Source
         && matches!(failure.sqlstate.as_str(), "42P01" | "3F000" | "42883")
 }

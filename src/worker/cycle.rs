@@ -80,6 +80,10 @@ struct Cycle<'a> {
 /// Runs until the subscription changes or something fails.
 pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
     let mut cycle = Cycle::new(session)?;
+    turn(&mut cycle, memory).map_err(|trouble| cycle.doubted(trouble))
+}
+
+fn turn(cycle: &mut Cycle, memory: &mut Memory) -> Result<End, Trouble> {
     let mut wait = SHORTEST_WAIT;
     let mut second = None;
     let mut round = None;

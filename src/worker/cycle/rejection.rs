@@ -10,6 +10,7 @@ use crate::replay::{self, Plan, Rule, Trouble};
 use crate::retry::{Verdict, verdict};
 use crate::skipped::{self, Skipped};
 use crate::table::Table;
+use crate::worker::apply::is_missing_object;
 
 impl Cycle<'_> {
     /// With what the person needs to find the row, if it is about one. The batch is over: its connections are given up anyway.
@@ -31,6 +32,24 @@ impl Cycle<'_> {
         Trouble {
             failure: explained,
             table,
+        }
+    }
+
+    /// Where an object of ours is not there, and a table is not what it was either, repl_ddl has been at work: the deltas of a key
+    /// go with it. Then what is known is out of date, and nothing was missed.
+    pub(super) fn doubted(&mut self, trouble: Trouble) -> Trouble {
+        let Trouble { failure, table } = &trouble;
+        if table.is_some() || failure.disconnected || !is_missing_object(failure) {
+            return trouble;
+        }
+        let captured = self.captured();
+        self.session.source.rollback();
+        let seen = self
+            .source
+            .refuse_changed(&mut self.session.source, &captured);
+        match seen {
+            Err(changed) if changed.sqlstate == "40001" => changed.into(),
+            _ => trouble,
         }
     }
 

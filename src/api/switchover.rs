@@ -115,9 +115,9 @@ fn go(
         .hint("Leave it out for 10 seconds. dry_run => true estimates how long it takes."));
     }
     match &counterpart {
+        Some(back) if back.state == State::Finished && reverse => {}
         Some(back) if back.state == State::Finished => {
-            if !reverse {
-                return Err(Failure::new(
+            return Err(Failure::new(
                     "22023",
                     format!("subscription {:?} leads back already, and its fence keeps writes from where they are to go", back.name),
                 )
@@ -126,7 +126,6 @@ fn go(
                     "Leave out reverse => false. Afterwards, to stay there for good: SELECT repl_stop('{}'); then SELECT repl_stop('{name}');",
                     back.name
                 )));
-            }
         }
         _ if reverse => refuse_one_way(&subscription)?,
         _ => {}

@@ -58,7 +58,7 @@ const BULK: &[&str] = &[
     "update item set n = n + 1",
     "update item set note = md5(note) where id % 2 = 0; delete from item where id % 1000 = 7",
     "update word set n = n + 1",
-    "update word set word = md5(word) where n % 3 = 0; insert into word select 'new ' || n, n from word on conflict do nothing",
+    "update word set word = gen_random_uuid() where n % 3 = 0; insert into word select gen_random_uuid(), n from word where n % 10 = 0",
     "update spot set spot = -spot; update spot set spot = 60001 + spot",
     "truncate brief; insert into brief select i, 1 from generate_series(1, 40000) as i",
     "update brief set n = n + 1",

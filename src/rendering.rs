@@ -1,5 +1,7 @@
 //! Settings that decide how values look as text. Pure.
 
+use crate::table::plain_type;
+
 /// In every session of ours; functions of ours on the source set the same. A value rendered with a writer's own settings would be
 /// another image of the same row.
 pub const ALL: [(&str, &str); 7] = [
@@ -29,7 +31,7 @@ pub fn of<'a>(types: impl IntoIterator<Item = &'a str>) -> Vec<(&'static str, &'
 
 /// `None` for all that is not known to need less than everything.
 fn needed(type_name: &str) -> Option<&'static [&'static str]> {
-    Some(match without_modifier(type_name).as_str() {
+    Some(match plain_type(type_name).as_str() {
         "smallint"
         | "integer"
         | "bigint"
@@ -56,17 +58,6 @@ fn needed(type_name: &str) -> Option<&'static [&'static str]> {
         "timestamp with time zone" => &["datestyle", "timezone"],
         _ => return None,
     })
-}
-
-/// `character(22)`, `timestamp(3) without time zone`.
-fn without_modifier(type_name: &str) -> String {
-    match type_name.split_once('(') {
-        None => type_name.to_owned(),
-        Some((before, after)) => {
-            let after = after.split_once(')').map_or("", |(_, after)| after);
-            format!("{before}{after}")
-        }
-    }
 }
 
 #[cfg(test)]
@@ -100,7 +91,7 @@ mod tests {
             "public.date",
             "int4range",
             "point",
-            "interval day",
+            "integer(1)[]",
         ] {
             assert_eq!(names(&["integer", unknown]), all, "{unknown}");
         }

@@ -129,6 +129,25 @@ pub fn shown(schema: &str, name: &str) -> String {
     format!("{}.{}", part(schema), part(name))
 }
 
+/// A type, as `format_type` names it, without length, precision and fields.
+pub fn plain_type(base_type: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0;
+    for c in base_type.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            c if depth == 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    match plain.strip_suffix("[]") {
+        Some(_) if plain.starts_with("interval") => "interval[]".to_owned(),
+        None if plain.starts_with("interval") => "interval".to_owned(),
+        _ => plain,
+    }
+}
+
 #[cfg(test)]
 impl Table {
     /// An ordinary table `public.t` with the key column `id`, for tests to change.

@@ -1,6 +1,6 @@
 //! In which format rows travel: binary where both servers are known to mean the same by it, text otherwise. Pure.
 
-use crate::table::Table;
+use crate::table::{Table, plain_type};
 
 /// Whether the rows of `source` can be sent in binary format to `target`: every column has the same built-in type on both
 /// sides, one whose binary form has not changed since PostgreSQL 10, and the reading server is not older than the writing one
@@ -8,31 +8,12 @@ use crate::table::Table;
 pub fn is_binary(source: &Table, source_version: i32, target: &Table, target_version: i32) -> bool {
     target_version / 10_000 >= source_version / 10_000
         && source.stored().all(|column| {
-            let kind = plain(&column.base_type);
+            let kind = plain_type(&column.base_type);
             let same = target
                 .column(&column.name)
-                .is_some_and(|other| plain(&other.base_type) == kind);
+                .is_some_and(|other| plain_type(&other.base_type) == kind);
             same && is_stable(kind.strip_suffix("[]").unwrap_or(&kind))
         })
-}
-
-/// Without length, precision and fields: those are checked on arrival.
-fn plain(base_type: &str) -> String {
-    let mut plain = String::new();
-    let mut depth = 0;
-    for c in base_type.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            c if depth == 0 => plain.push(c),
-            _ => {}
-        }
-    }
-    match plain.strip_suffix("[]") {
-        Some(_) if plain.starts_with("interval") => "interval[]".to_owned(),
-        None if plain.starts_with("interval") => "interval".to_owned(),
-        _ => plain,
-    }
 }
 
 /// `backend/utils/adt/*.c`, the functions named `..._send`: no oids of the server in it, nothing that depends on settings

@@ -36,6 +36,14 @@ impl Pair {
         );
     }
 
+    /// Cancels what a session on the target is at, and waits until it has given up.
+    pub fn cancel(&self, pid: i32) {
+        self.sql(&format!("SELECT pg_cancel_backend({pid})"));
+        self.poll(&format!(
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'"
+        ));
+    }
+
     /// Waits until a condition on the subscription's row in `repl_status` is true.
     pub fn poll_status(&self, condition: &str) {
         self.poll(&format!(

@@ -112,7 +112,7 @@ fn accidents(accident: fn(&Pair, i32)) {
 
 #[test]
 fn switchover_when_the_call_is_cancelled() {
-    accidents(|pair, pid| pair.sql(&format!("SELECT pg_cancel_backend({pid})")));
+    accidents(|pair, pid| pair.cancel(pid));
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn reverse_armed_and_interrupted() {
     pair.source.app(TABLES);
     pair.stream("");
     let accidents: [fn(&Pair, i32); 4] = [
-        |pair, pid| pair.sql(&format!("SELECT pg_cancel_backend({pid})")),
+        |pair, pid| pair.cancel(pid),
         |pair, _| {
             pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
         },

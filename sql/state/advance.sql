@@ -3,7 +3,17 @@
 -- $1: the subscription.
 -- Returns oid, schema, name, state (the old one), and of all tasks together rows, bytes, chunks, copying (seconds from the
 -- first chunk's beginning to the last one's end), indexes, indexing (seconds).
-with moved as (
+-- Rows are locked in one order: several workers do this at the same time.
+with open as (
+    select o.source_oid
+    from decamp.relation o
+    where o.subscription_id = $1::int4 and o.planned and not o.leaving and o.state in ('copying', 'copied')
+      and not exists (select from decamp.task t
+                      where t.subscription_id = o.subscription_id and t.source_oid = o.source_oid
+                        and t.state <> 'done' and t.phase < case o.state when 'copied' then 6 else 5 end)
+    order by o.source_oid
+    for no key update
+), moved as (
     update decamp.relation r
     set state = case
             when exists (select from decamp.task t
@@ -11,12 +21,10 @@ with moved as (
                            and t.state <> 'done' and t.phase < 6) then 'copied'
             else 'catchup'
         end
-    from decamp.relation before
+    from open
+    join decamp.relation before on before.source_oid = open.source_oid
     where before.subscription_id = r.subscription_id and before.source_oid = r.source_oid
-      and r.subscription_id = $1::int4 and r.planned and not r.leaving and r.state in ('copying', 'copied')
-      and not exists (select from decamp.task t
-                      where t.subscription_id = r.subscription_id and t.source_oid = r.source_oid
-                        and t.state <> 'done' and t.phase < case r.state when 'copied' then 6 else 5 end)
+      and r.subscription_id = $1::int4 and r.state in ('copying', 'copied')
     returning r.subscription_id, r.source_oid, r.schema, r.name, before.state
 )
 select m.source_oid::int8 as oid, m.schema, m.name, m.state,

@@ -41,7 +41,8 @@ pub fn set_backlogs(subscription: i32, backlogs: &[(u32, i64)]) {
     let counts: Vec<String> = backlogs.iter().map(|(_, n)| n.to_string()).collect();
     spi::update(
         "update decamp.relation r set backlog = coalesce(b.n, 0) \
-         from decamp.relation o \
+         from (select l.subscription_id, l.source_oid from decamp.relation l \
+               where l.subscription_id = $1::int4 order by l.source_oid for no key update) o \
          left join rows from (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::int8[])) b(oid, n) on b.oid = o.source_oid \
          where r.subscription_id = $1::int4 and o.subscription_id = r.subscription_id \
            and o.source_oid = r.source_oid and r.backlog <> coalesce(b.n, 0)",

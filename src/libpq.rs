@@ -12,7 +12,7 @@ mod probe;
 mod raw;
 mod session;
 
-pub use both::{both, wait_for_either};
+pub use both::{both, wait_for_any};
 pub use came::Came;
 pub use connection::Connection;
 pub use conninfo::Conninfo;

@@ -19,6 +19,7 @@ const FRAME: u64 = 48 * MB;
 fn pair() -> Pair {
     Pair::builder()
         .source_conf("log_statement = 'all'")
+        .source_conf("log_line_prefix = '%m [%p] %a '")
         .proxy()
         .start()
 }
@@ -75,7 +76,8 @@ const FEW: &[&str] = &[
 ];
 
 fn accident(pair: &Pair, rng: &mut Rng) {
-    match rng.u32(0..6) {
+    let lanes = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_decamp heroku replay'";
+    match rng.u32(0..8) {
         0 => drop(pair.terminate(Worker::Apply)),
         1 => drop(pair.terminate_on_source()),
         2 => pair.sql(
@@ -83,7 +85,10 @@ fn accident(pair: &Pair, rng: &mut Rng) {
              WHERE application_name LIKE 'pg_decamp heroku apply%' AND backend_type = 'client backend'",
         ),
         3 => pair.proxy().hang_up(),
-        4 => {
+        // one of them, and all
+        4 => pair.sql(&format!("{lanes} LIMIT 1")),
+        5 => drop(pair.source.rows(DATABASE, lanes)),
+        6 => {
             pair.query("SELECT repl_pause('heroku')");
             pair.query("SELECT repl_resume('heroku')");
         }
@@ -123,6 +128,11 @@ fn catching_up_through_accidents() {
         fetches > 5 * ROUNDS,
         "only {fetches} batches were fetched ahead"
     );
+    let log = pair.source.log();
+    let lanes = log.lines().filter(|line| {
+        line.contains("pg_decamp heroku replay LOG:  statement: begin isolation level")
+    });
+    assert!(lanes.count() > ROUNDS, "side by side");
     let errors = "SELECT coalesce(string_agg(subject || ': ' || message, E'\\n'), '') FROM repl_events WHERE severity = 'error'";
     assert_eq!(pair.query(errors), "");
     pair.stop_migration();

@@ -72,6 +72,8 @@ mod keyless;
 mod keyless_trouble;
 #[path = "173_kinds.rs"]
 mod kinds;
+#[path = "183_lanes.rs"]
+mod lanes;
 #[path = "010_migration.rs"]
 mod migration;
 #[path = "120_network.rs"]

@@ -47,6 +47,8 @@ mod row;
 mod script;
 #[path = "../../src/selection.rs"]
 mod selection;
+#[path = "../../src/replay/ahead/share.rs"]
+mod share;
 #[path = "../../src/import/statement.rs"]
 mod statement;
 #[path = "../../src/sequence"]

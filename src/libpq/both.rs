@@ -1,5 +1,6 @@
-//! Two servers at once.
+//! Two servers at once, or more.
 
+use std::ffi::c_int;
 use std::time::Duration;
 
 use super::Connection;
@@ -25,12 +26,16 @@ pub fn both(
     Ok((rows(&answer?), rows(&other_answer?)))
 }
 
-/// Waits until something comes from one of two servers, which both are at work for us.
-pub fn wait_for_either(one: &mut Connection, other: &mut Connection) -> Result<(), Failure> {
+/// Waits until something comes from one of several connections, whose servers are all at work for us.
+pub fn wait_for_any<'a>(
+    connections: impl Iterator<Item = &'a mut Connection>,
+) -> Result<(), Failure> {
     const A_WHILE: Duration = Duration::from_millis(200);
     liveness::tick();
-    let came = latch::wait_readable([one.raw.socket(), other.raw.socket()], A_WHILE);
-    for (connection, came) in [one, other].into_iter().zip(came) {
+    let connections: Vec<&mut Connection> = connections.collect();
+    let sockets: Vec<c_int> = connections.iter().map(|c| c.raw.socket()).collect();
+    let came = latch::wait_readable(&sockets, A_WHILE);
+    for (connection, came) in connections.into_iter().zip(came) {
         if came {
             connection.probe.sign_of_life();
             connection.consume()?;

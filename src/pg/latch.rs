@@ -48,25 +48,27 @@ pub fn wait_socket(socket: c_int, readable: bool, writable: bool, timeout: Durat
     rc as u32 & (pg_sys::WL_SOCKET_READABLE | pg_sys::WL_SOCKET_WRITEABLE) != 0
 }
 
-/// Waits until one of two sockets can be read or `timeout` has passed; which of them can. A signal ends the wait, but one that
+/// Waits until one of several sockets can be read or `timeout` has passed; which of them can. A signal ends the wait, but one that
 /// comes just before it is felt after the time-out.
-pub fn wait_readable(sockets: [c_int; 2], timeout: Duration) -> [bool; 2] {
-    let mut watched = sockets.map(|fd| PollFd {
-        fd,
+pub fn wait_readable(sockets: &[c_int], timeout: Duration) -> Vec<bool> {
+    let watch = |fd: &c_int| PollFd {
+        fd: *fd,
         events: POLLIN,
         revents: 0,
-    });
+    };
+    let mut watched: Vec<PollFd> = sockets.iter().map(watch).collect();
+    let count = c_ulong::try_from(watched.len()).unwrap_or(0);
     let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: valid entries, which outlive the call; a negative descriptor is passed over.
-    let ready = unsafe { poll(watched.as_mut_ptr(), 2, millis) };
+    // SAFETY: as many valid entries, which outlive the call; a negative descriptor is passed over.
+    let ready = unsafe { poll(watched.as_mut_ptr(), count, millis) };
     if ready > 0 {
         check_for_interrupts();
-        // an error, or the end, is found by reading
-        return watched.map(|entry| entry.revents != 0);
+    } else {
+        // the latch, the postmaster
+        wait(Duration::from_millis(1));
     }
-    // the latch, the postmaster
-    wait(Duration::from_millis(1));
-    [false; 2]
+    // an error, or the end, is found by reading
+    watched.iter().map(|entry| entry.revents != 0).collect()
 }
 
 /// In the middle of a COPY the next bytes are there in no time, and a full wait costs half a dozen system calls. The latch is

@@ -1,204 +1,113 @@
-//! Catching up: a backlog in sealed segments is replayed batch by batch, and while the target merges one the next is fetched.
+//! Catching up: a backlog in sealed segments is replayed batch by batch, and while the target merges one the next is fetched
+//! (`ahead/run.rs`). Where several tables are far behind they go several lanes, each with its own connections: a server does one
+//! thing at a time for a connection, and merging takes longest.
 //!
-//! ```text
-//!  source   fetch 1 | fetch 2       | delete 1, fetch 3 | delete 2, ..
-//!  target           | merge, commit 1 | merge, commit 2 | ..
-//! ```
 //! Nobody writes to a sealed segment any more. So a fetch need not delete what it takes: its transaction only reads, and is over
 //! as soon as its rows are sent; the deltas are deleted by another one, after the target's commit. Everything a batch must be
 //! sure of is asked within its own fetch, in its own snapshot: that no truncation is visible, which would have to be replayed first,
-//! and that the tables look as they did. Batches are committed in the order of their snapshots, so that an older row never
-//! comes after a newer one.
+//! and that the tables look as they did. A table goes one lane, and its batches are committed in the order of their snapshots,
+//! so that an older row never comes after a newer one.
 //!
 //! None of this is ever the last batch of a backlog: whether the target is complete only the plain ones know (`batch.rs`), and
 //! whatever is not a table with a key and a sealed backlog is left to them. After any failure all that was fetched is forgotten.
 
 mod fetch;
+mod run;
+mod share;
 
-use self::fetch::{Fetch, Portion};
-use super::batch::{BEGIN_TARGET, Sides, Trouble};
+use self::run::{Common, Run, Step};
+use self::share::share_out;
+use super::batch::{Sides, Trouble};
 use super::ladder::{Ladder, Mode};
-use super::merge::Merge;
-use super::segments::{Reached, Stretch};
+use super::segments::Segments;
 use super::statement::Plan;
-use super::truncation;
 use crate::failure::Failure;
-use crate::libpq::{Connection, wait_for_either};
+use crate::libpq::{Connection, wait_for_any};
 use crate::relation::Counts;
 
+/// A table that is as many batches behind is worth a lane.
+const WORTH_A_LANE: u64 = 4;
+
 /// Whether a table has a backlog that is worth it.
-pub fn is_far_behind(plan: &Plan, sides: &Sides, ladder: &Ladder) -> bool {
+pub fn is_far_behind(plan: &Plan, segments: &Segments, ladder: &Ladder) -> bool {
     plan.multiset.is_none()
         && ladder.mode(plan.oid).max(plan.lowest) != Mode::ReplaceAll
-        && sides.segments.sealed(plan.oid) > plan.limit
+        && segments.sealed(plan.oid) > plan.limit
+}
+
+/// How many lanes have enough to do.
+pub fn lanes(plans: &[Plan], segments: &Segments, shunned: &[u32], ladder: &Ladder) -> usize {
+    let worth = |plan: &&Plan| segments.sealed(plan.oid) > plan.limit * WORTH_A_LANE;
+    let behind = behind(plans, segments, shunned, ladder);
+    behind.filter(worth).count().max(1)
+}
+
+fn behind<'a>(
+    plans: &'a [Plan],
+    segments: &'a Segments,
+    shunned: &'a [u32],
+    ladder: &'a Ladder,
+) -> impl Iterator<Item = &'a Plan> {
+    let far = |plan: &&Plan| is_far_behind(plan, segments, ladder);
+    plans
+        .iter()
+        .filter(|plan| !shunned.contains(&plan.oid))
+        .filter(far)
 }
 
 /// Is told of each batch that is committed, by table; whether another one is wanted.
 pub type Noted<'a> = dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure> + 'a;
 
-/// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it.
+/// The connections of a lane: source, target.
+pub type Lane = (Connection, Connection);
+
+/// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it,
+/// over the connections of `sides` and over these `others`.
 ///
-/// After an `Err` drop both connections.
+/// After an `Err` drop all connections.
 pub fn catch_up(
     sides: &mut Sides,
+    others: &mut [Lane],
     plans: &mut [Plan],
     shunned: &[u32],
     ladder: &Ladder,
     noted: &mut Noted,
 ) -> Result<(), Trouble> {
-    let known = sides.known;
-    let behind: Vec<u32> = plans
-        .iter()
-        .filter(|plan| !shunned.contains(&plan.oid) && is_far_behind(plan, sides, ladder))
-        .map(|plan| plan.oid)
+    let tables: Vec<(u32, u64)> = behind(plans, sides.segments, shunned, ladder)
+        .map(|plan| (plan.oid, sides.segments.sealed(plan.oid)))
         .collect();
-    let mut run = Run {
-        behind,
-        reached: Reached::new(),
-        deletions: Vec::new(),
+    let shares = share_out(&tables, others.len() + 1);
+    let mut common = Common {
+        plans,
+        segments: sides.segments,
+        names: sides.names,
+        known: sides.known,
+        ladder,
+        wanted: true,
+        alone: shares.len() == 1,
     };
-    let mut wanted = true;
-    let mut asked = run.ask(sides, plans, ladder)?;
-    while let Some(mut fetch) = asked.take() {
-        fetch.look(sides.source, plans, known)?;
-        if fetch.truncated {
-            fetch.discard(sides.source, plans, known)?;
-            break;
+    let others = others.iter_mut().map(|(source, target)| (source, target));
+    let mut runs = std::iter::once((&mut *sides.source, &mut *sides.target))
+        .chain(others)
+        .zip(shares)
+        .map(|(connections, tables)| Run::begin(connections, tables, &mut common))
+        .collect::<Result<Vec<Run>, Failure>>()?;
+    while !runs.iter().all(Run::is_over) {
+        let mut moved = false;
+        for run in &mut runs {
+            match run.step(&mut common)? {
+                Step::Nothing => continue,
+                Step::Something => {}
+                Step::Committed(counts) => common.wanted &= noted(&counts)?,
+            }
+            moved = true;
         }
-        let staged = run.stage(&mut fetch, sides, plans)?;
-        if wanted {
-            asked = run.ask(sides, plans, ladder)?;
+        if !moved {
+            wait_for_any(runs.iter_mut().flat_map(Run::awaited))?;
         }
-        let merge = Merge::begin(
-            sides.target,
-            staged.iter().map(|&at| {
-                let portion = &fetch.portions[at];
-                (&plans[portion.plan], portion.mode)
-            }),
-        )?;
-        let counts = overlap(merge, asked.as_mut(), sides, plans)?;
-        sides.target.batch("commit")?;
-        run.committed(fetch);
-        wanted = noted(&counts)?;
     }
-    let last = run.deletions(sides);
-    if !last.is_empty() {
-        sides.source.batch(&last.join(";\n"))?;
+    for run in runs {
+        run.end(&mut common)?;
     }
     Ok(())
-}
-
-/// Batches that follow one another.
-struct Run {
-    /// tables
-    behind: Vec<u32>,
-    reached: Reached,
-    /// what is on the target and not yet deleted on the source
-    deletions: Vec<(Stretch, i64)>,
-}
-
-impl Run {
-    /// Asks for the next batch, if there is one, and for the deletion of what was committed before.
-    fn ask(
-        &mut self,
-        sides: &mut Sides,
-        plans: &[Plan],
-        ladder: &Ladder,
-    ) -> Result<Option<Fetch>, Failure> {
-        let crowd = u64::try_from(self.behind.len()).unwrap_or(u64::MAX);
-        let mut portions = Vec::new();
-        for (at, plan) in plans.iter().enumerate() {
-            if !self.behind.contains(&plan.oid) {
-                continue;
-            }
-            let stretches = sides
-                .segments
-                .stretches(plan.oid, plan.share(crowd), &self.reached);
-            if stretches.is_empty() {
-                continue;
-            }
-            self.reached.extend(stretches.iter().map(|s| s.reached()));
-            let mode = ladder.mode(plan.oid).max(plan.lowest);
-            portions.push(Portion::new(at, mode, stretches));
-        }
-        if portions.is_empty() {
-            return Ok(None);
-        }
-        let deletions = self.deletions(sides);
-        let truncations = truncation::look(sides.names, plans);
-        Fetch::ask(sides.source, plans, portions, deletions, truncations).map(Some)
-    }
-
-    /// The statements, each time for what was committed since.
-    fn deletions(&mut self, sides: &mut Sides) -> Vec<String> {
-        if self.deletions.is_empty() {
-            return Vec::new();
-        }
-        let mut list = vec![
-            "begin; set local synchronous_commit = off; set local lock_timeout = '500ms'"
-                .to_owned(),
-        ];
-        for (stretch, file) in self.deletions.drain(..) {
-            list.push(stretch.delete(file));
-            sides.segments.passed(&stretch);
-        }
-        list.push("commit".to_owned());
-        list
-    }
-
-    /// Begins the batch on the target, with all its rows in staging tables; which portions have any.
-    fn stage(
-        &mut self,
-        fetch: &mut Fetch,
-        sides: &mut Sides,
-        plans: &mut [Plan],
-    ) -> Result<Vec<usize>, Trouble> {
-        let known = sides.known;
-        sides.target.batch(BEGIN_TARGET)?;
-        let mut staged = Vec::new();
-        for at in 0..fetch.portions.len() {
-            let flow = fetch.stage(at, sides.source, sides.target, plans, known)?;
-            let portion = &fetch.portions[at];
-            let deltas: u64 = portion.stretches.iter().map(|s| s.deltas).sum();
-            // half of a long line is waited for while something is merged
-            let answer = sides.segments.answer / 2;
-            plans[portion.plan].adapt(flow.rows, flow.bytes, Some(deltas), answer);
-            if flow.rows > 0 {
-                staged.push(at);
-            }
-        }
-        fetch.finish(sides.source, plans, known)?;
-        Ok(staged)
-    }
-
-    fn committed(&mut self, fetch: Fetch) {
-        for stretch in fetch.portions.into_iter().flat_map(|p| p.stretches) {
-            // one without a file is gone, and with it what was to be deleted
-            if let Some(file) = fetch.files.get(&stretch.oid) {
-                self.deletions.push((stretch, *file));
-            }
-        }
-    }
-}
-
-/// Waits until the merge is done, and takes in meanwhile what comes of the next fetch.
-fn overlap(
-    mut merge: Merge,
-    mut fetch: Option<&mut Fetch>,
-    sides: &mut Sides,
-    plans: &[Plan],
-) -> Result<Vec<(u32, Counts)>, Trouble> {
-    let known = sides.known;
-    let (source, target): (&mut Connection, &mut Connection) = (sides.source, sides.target);
-    while !merge.take(target)? {
-        match fetch.as_deref_mut().filter(|fetch| fetch.has_room()) {
-            None => target.wait()?,
-            Some(fetch) => {
-                if !fetch.take(source, plans, known)? {
-                    wait_for_either(source, target)?;
-                }
-            }
-        }
-    }
-    Ok(merge.counts())
 }

@@ -5,6 +5,7 @@ mod calls;
 mod copying;
 mod drift;
 mod fence;
+mod lanes;
 mod leaving;
 mod newcomer;
 mod plan;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub use self::fence::lower_abandoned;
+use self::lanes::Lanes;
 use self::streaming::Found;
 use super::apply::{Memory, Session};
 use super::firing;
@@ -60,6 +62,7 @@ struct Cycle<'a> {
     shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
     segments: Segments,
+    lanes: Lanes,
     /// what the last batch has told of the next one
     next: Option<(i64, Pending)>,
     choice: Choice,
@@ -191,6 +194,7 @@ impl<'a> Cycle<'a> {
             shapes: HashMap::new(),
             plans: Vec::new(),
             segments,
+            lanes: Lanes::default(),
             next: None,
             choice,
             sequences: Sequences::default(),

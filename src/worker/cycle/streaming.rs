@@ -66,6 +66,7 @@ impl Cycle<'_> {
         let left_out = pending.oids.iter().any(&shunned);
         pending.oids.retain(|oid| !shunned(oid));
         if pending.is_empty() {
+            self.lanes.close();
             if !left_out {
                 self.completed(memory, as_of)?;
             }
@@ -113,34 +114,40 @@ impl Cycle<'_> {
     /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others.
     fn catch_up(&mut self, memory: &mut Memory, pending: &Pending) -> Result<Vec<u32>, Trouble> {
         let id = self.id();
-        let session = &mut *self.session;
-        let mut sides = replay::Sides {
-            source: &mut session.source,
-            target: &mut session.target,
-            names: &session.names,
-            segments: &mut self.segments,
-            uuid: &session.subscription.uuid,
-            known: &self.source,
-        };
         memory.ladder.rest();
         let ladder = &memory.ladder;
         if !pending.truncated {
+            let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder);
+            let lanes = self.lanes.open(&self.session.subscription, worth)?;
+            let session = &mut *self.session;
             let deadline = Instant::now() + RUN;
             let meter = &mut memory.meter;
             let mut noted = |counts: &[(u32, Counts)]| {
                 note(id, counts, meter)?;
                 Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
             };
-            replay::catch_up(
-                &mut sides,
+            let outcome = replay::catch_up(
+                &mut replay::Sides {
+                    source: &mut session.source,
+                    target: &mut session.target,
+                    names: &session.names,
+                    segments: &mut self.segments,
+                    uuid: &session.subscription.uuid,
+                    known: &self.source,
+                },
+                lanes,
                 &mut self.plans,
                 &pending.shunned,
                 ladder,
                 &mut noted,
-            )?;
+            );
+            if outcome.is_err() {
+                self.lanes.close();
+            }
+            outcome?;
         }
         let far = self.plans.iter().filter(|plan| {
-            pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &sides, ladder)
+            pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &self.segments, ladder)
         });
         Ok(far.map(|plan| plan.oid).collect())
     }

@@ -1,5 +1,5 @@
 -- What is kept up to date: pgbench's tables (scale 10 at bench.scale = 1; the history has a key, for two of the peers refuse a
--- table without), a table for one large update, one with three indexes for many inserts, and a marker.
+-- table without), a table for one large update, one with three indexes for many inserts, four like it, and a marker.
 -- Setting bench.scale: the factor for the rows.
 
 create table pgbench_branches (bid int primary key, bbalance int, filler char(88)) with (fillfactor = 100);
@@ -12,6 +12,10 @@ create table counted (id int primary key, n int not null, note text not null);
 create table event (id bigint primary key, at timestamptz not null, subject int not null, note text not null);
 create index on event (at);
 create index on event (subject);
+create table event_1 (like event including all);
+create table event_2 (like event including all);
+create table event_3 (like event including all);
+create table event_4 (like event including all);
 create table marker (id int primary key, n bigint not null);
 insert into marker values (1, 0);
 

@@ -15,6 +15,8 @@ use super::stage::{Stage, TARGET};
 /// In each direction, for the lane behind a long line.
 const DELAY: Duration = Duration::from_millis(20);
 const CLIENTS: usize = 4;
+/// Rows for each table.
+const SPREAD: f64 = 250_000.0;
 
 /// What is collected.
 #[derive(Clone, Copy)]
@@ -22,10 +24,16 @@ enum Load {
     Transactions,
     Update,
     Inserts,
+    Spread,
 }
 
 impl Load {
-    const ALL: [Load; 3] = [Load::Transactions, Load::Update, Load::Inserts];
+    const ALL: [Load; 4] = [
+        Load::Transactions,
+        Load::Update,
+        Load::Inserts,
+        Load::Spread,
+    ];
 
     fn name(self, scale: f64) -> String {
         let count = |whole: f64| (whole * scale).round();
@@ -38,11 +46,11 @@ impl Load {
             }
             Self::Update => format!("one update of {:.0} rows", count(1e6)),
             Self::Inserts => format!("{:.0} inserts, three indexes", count(5e5)),
+            Self::Spread => format!("{:.0} inserts into each of four such tables", count(SPREAD)),
         }
     }
 
     fn write(self, run: &Run, round: usize, scale: f64) -> Result<(), String> {
-        let rows = (5e5 * scale).round();
         match self {
             Self::Transactions => {
                 run.stage
@@ -56,15 +64,20 @@ impl Load {
                 Ok(())
             }
             Self::Update => call_source(run, "UPDATE counted SET n = n + 1"),
-            Self::Inserts => call_source(
-                run,
-                &format!(
-                    "INSERT INTO event SELECT n + {rows} * {round}, now() + n * interval '1 second', n % 1000, md5(n::text) \
-                     FROM generate_series(1, {rows}) AS n"
-                ),
-            ),
+            Self::Inserts => call_source(run, &inserts("event", 5e5 * scale, round)),
+            Self::Spread => (1..=4).try_for_each(|n| {
+                call_source(run, &inserts(&format!("event_{n}"), SPREAD * scale, round))
+            }),
         }
     }
+}
+
+fn inserts(table: &str, rows: f64, round: usize) -> String {
+    let rows = rows.round();
+    format!(
+        "INSERT INTO {table} SELECT n + {rows} * {round}, now() + n * interval '1 second', n % 1000, md5(n::text) \
+         FROM generate_series(1, {rows}) AS n"
+    )
 }
 
 /// Transactions of each client.
@@ -75,7 +88,7 @@ fn each(scale: f64) -> u32 {
 struct Lane<'a> {
     follower: &'a dyn Follower,
     delay: Duration,
-    figures: [Vec<f64>; 3],
+    figures: [Vec<f64>; Load::ALL.len()],
     failure: Option<String>,
 }
 

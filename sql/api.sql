@@ -32,8 +32,8 @@ comment on function repl_check(text, text, text[], text[]) is
 comment on function repl_start(text, text, text, text[], text[], int, boolean, boolean) is
     'Starts a migration and returns at once; background workers do the work. name: [a-z][a-z0-9_]{0,40}; source: connection'
     ' string; target: connection string, null: this database; tables, exclude: patterns such as public.* or "Mixed"."Case",'
-    ' null: every user table; workers: copy workers, 1 to 64; copy_schema: import missing tables with pg_dump; copy_data:'
-    ' false takes the target''s rows as they are. Refuses with everything repl_check calls an error. Superusers only.';
+    ' null: every user table; workers: how many copy, or replay long queues, side by side, 1 to 64; copy_schema: import missing'
+    ' tables with pg_dump; copy_data: false takes the target''s rows as they are. Refuses with everything repl_check calls an error. Superusers only.';
 comment on function repl_wait(text, text, interval) is
     'Waits until a subscription is ''copied'' (every table''s rows are on the target), ''streaming'' (every table ready) or'
     ' ''caught_up'' (all that was committed on the source before the call is visible on the target). Errors: 57014 after'

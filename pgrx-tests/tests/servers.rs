@@ -72,7 +72,7 @@ mod keyless;
 mod keyless_trouble;
 #[path = "173_kinds.rs"]
 mod kinds;
-#[path = "183_lanes.rs"]
+#[path = "184_lanes.rs"]
 mod lanes;
 #[path = "010_migration.rs"]
 mod migration;

@@ -22,6 +22,7 @@ pub mod observe;
 pub mod pair;
 pub mod phase;
 pub mod proxy;
+pub mod reverse;
 pub mod scenario;
 pub mod schema;
 pub mod screen;

@@ -96,6 +96,8 @@ mod resync;
 mod resync_refusals;
 #[path = "198_reverse.rs"]
 mod reverse;
+#[path = "187_reverse_trouble.rs"]
+mod reverse_trouble;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "197_runbook.rs"]

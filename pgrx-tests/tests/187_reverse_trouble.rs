@@ -1,0 +1,191 @@
+//! The way back and what can go wrong with it: calls that die, what keeps it from being armed, a source that is lost.
+
+use std::thread;
+
+use decamp_tests::observe::assert_says;
+use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::reverse::{TABLES, WRITES, assert_equal, caught_up, refuses, state};
+use decamp_tests::source::DATABASE;
+use decamp_tests::step::Gate;
+use decamp_tests::{Mode, Pair};
+
+/// What dies after the way back was armed and before the fence: nothing is left of it, and the target takes writes.
+#[test]
+fn reverse_armed_and_interrupted() {
+    let pair = Pair::builder().preload().start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    let accidents: [fn(&Pair, i32); 4] = [
+        |pair, pid| pair.cancel(pid),
+        |pair, _| {
+            pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
+        },
+        |pair, _| pair.target.restart(Mode::Immediate),
+        |pair, _| pair.source.restart(Mode::Immediate),
+    ];
+    for accident in accidents {
+        let gate = Gate::before(&pair, "fence");
+        let mut client = pair.target.connect(TARGET_DATABASE);
+        let pid: i32 = client
+            .query_one("select pg_backend_pid()", &[])
+            .expect("a pid")
+            .get(0);
+        let calling = thread::spawn(move || {
+            client
+                .simple_query("SELECT * FROM repl_switchover('heroku')")
+                .map(drop)
+        });
+        gate.wait(&pair);
+        assert_eq!(state(&pair, "heroku_reverse"), "armed");
+        refuses(&pair.target, TARGET_DATABASE);
+        // ours goes on
+        pair.source.app(WRITES);
+        pair.poll("SELECT count(*) > 0 FROM item WHERE n = -20");
+        assert_says(
+            &pair.refused("SELECT repl_pause('heroku_reverse')"),
+            "55000",
+            &["is armed"],
+        );
+        assert_says(
+            &pair.refused("SELECT repl_unfence('heroku_reverse')"),
+            "55006",
+            &["under way for subscription", "Cancel the call"],
+        );
+        accident(&pair, pid);
+        drop(gate);
+        let ended = calling.join().expect("the call has ended");
+        if ended.is_err() {
+            pair.poll("SELECT count(*) = 1 FROM repl_status");
+            assert_eq!(
+                pair.query(
+                    "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'decamp%') \
+                          + (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'decamp_%')"
+                ),
+                "0"
+            );
+        } else {
+            // the source alone was away: the call has outlived that
+            pair.stop_way_back();
+            pair.query("SELECT repl_unfence('heroku', force => true)");
+        }
+        pair.source.app(WRITES);
+        pair.assert_migrated();
+    }
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.sql(WRITES);
+    caught_up(&pair, "heroku_reverse");
+    assert_equal(&pair);
+    pair.stop_migration();
+}
+
+/// The worker dies after the last step was committed and before the target takes writes: the apply worker lets it.
+#[test]
+fn reverse_of_a_dead_call_begins_by_itself() {
+    let pair = Pair::builder().preload().start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    for back in [false, true] {
+        let (from, to) = if back {
+            ("heroku_reverse", "heroku")
+        } else {
+            ("heroku", "heroku_reverse")
+        };
+        let gate = Gate::before(&pair, "finished");
+        let mut client = pair.target.connect(TARGET_DATABASE);
+        let sql = format!("SELECT * FROM repl_switchover('{from}', max_downtime => '1 minute')");
+        let calling = thread::spawn(move || client.simple_query(&sql).map(drop));
+        gate.wait(&pair);
+        // whoever lowers the fence waits for this
+        let mut lock = if back {
+            pair.source.connect_as_app()
+        } else {
+            pair.target.connect(TARGET_DATABASE)
+        };
+        lock.batch_execute(&format!(
+            "begin; lock table decamp_{to}.origin in exclusive mode"
+        ))
+        .expect("a lock");
+        drop(gate);
+        pair.poll(&format!(
+            "SELECT state = 'finished' FROM repl_status WHERE name = '{from}'"
+        ));
+        pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
+        let error = calling
+            .join()
+            .expect("the call has ended")
+            .expect_err("it has not seen the end");
+        let error = error.as_db_error().expect("the server's word");
+        assert_says(error, "58000", &["switchover is finished", "repl_status"]);
+        refuses(&pair.source, DATABASE);
+        refuses(&pair.target, TARGET_DATABASE);
+        lock.batch_execute("rollback").expect("the lock goes");
+        pair.poll(&format!(
+            "SELECT state = 'streaming' AND NOT fenced FROM repl_status WHERE name = '{to}'"
+        ));
+        if back {
+            pair.source.app(WRITES);
+            refuses(&pair.target, TARGET_DATABASE);
+        } else {
+            pair.sql(WRITES);
+            refuses(&pair.source, DATABASE);
+        }
+        caught_up(&pair, to);
+        assert_equal(&pair);
+    }
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
+}
+
+/// What keeps a way back from being armed is said before anything is done.
+#[test]
+fn reverse_refused() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    pair.sql("create role poor login; create schema decamp_heroku_reverse authorization poor");
+    let error = pair.refused("SELECT * FROM repl_switchover('heroku')");
+    assert_says(
+        &error,
+        "55000",
+        &[
+            "heroku_reverse",
+            "reverse => false",
+            "Nothing has been changed",
+        ],
+    );
+    pair.sql("drop schema decamp_heroku_reverse");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    // by other hands
+    pair.source.app("drop schema decamp_heroku cascade");
+    let error = pair.refused("SELECT * FROM repl_switchover('heroku_reverse')");
+    assert_says(
+        &error,
+        "55000",
+        &["has lost the fence", "SELECT repl_stop('heroku')"],
+    );
+    assert_eq!(state(&pair, "heroku_reverse"), "streaming");
+}
+
+/// The old source is switched off for good without a word to us: what is here goes on, and can be cleaned up.
+#[test]
+fn reverse_to_a_source_that_is_lost() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    pair.source.stop(Mode::Immediate);
+    pair.sql(WRITES);
+    pair.poll("SELECT summary LIKE 'Interrupted%' FROM repl_status WHERE name = 'heroku_reverse'");
+    pair.sql(WRITES);
+    let told = pair.query("SELECT repl_stop('heroku_reverse', rebuild => false)");
+    assert!(told.contains("capture removed from 4 tables"), "{told}");
+    pair.query("SELECT repl_stop('heroku', drop_source_objects => false)");
+    assert_eq!(
+        pair.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'decamp_%'"),
+        "0"
+    );
+    pair.sql(WRITES);
+}

@@ -2,12 +2,13 @@
 
 use std::thread;
 
-use decamp_tests::observe::assert_says;
+use decamp_tests::managed::{self, Managed};
+use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::reverse::{TABLES, WRITES, assert_equal, caught_up, refuses, state};
 use decamp_tests::source::DATABASE;
 use decamp_tests::step::Gate;
-use decamp_tests::{Mode, Pair};
+use decamp_tests::{Mode, Pair, wait};
 
 /// What dies after the way back was armed and before the fence: nothing is left of it, and the target takes writes.
 #[test]
@@ -137,6 +138,63 @@ fn reverse_of_a_dead_call_begins_by_itself() {
     pair.assert_source_clean();
 }
 
+/// The connection that lets the target take writes is lost, and made anew: once that is done nothing is held for the way back,
+/// though the call goes on with validating keys.
+#[test]
+fn reverse_opened_on_another_connection() {
+    let managed = Managed::start();
+    let pair = Pair::start();
+    let tables = "create table person (id int primary key); create table pet (id int primary key, person int references person)";
+    pair.source.app(tables);
+    managed.own(tables);
+    pair.stream(&format!("target => '{}'", managed.uri()));
+    let gate = Gate::before(&pair, "finished");
+    let mut client = pair.target.connect(TARGET_DATABASE);
+    let calling = thread::spawn(move || {
+        client
+            .simple_query("SELECT * FROM repl_switchover('heroku', max_downtime => '1 minute')")
+            .map(drop)
+    });
+    gate.wait(&pair);
+    // whoever lowers the fence waits for the one, whoever validates for the other
+    let [mut fence, mut key] = [
+        "lock table decamp_heroku_reverse.origin in exclusive mode",
+        "lock table pet in share update exclusive mode",
+    ]
+    .map(|lock| {
+        let mut client = managed.connect_as_owner();
+        let begun = client.batch_execute(&format!("begin; {lock}"));
+        begun.expect("a lock");
+        client
+    });
+    drop(gate);
+    pair.poll("SELECT state = 'finished' FROM repl_status WHERE name = 'heroku'");
+    let session = || {
+        managed.query("select coalesce(max(pid), 0) from pg_stat_activity where application_name = 'pg_decamp heroku_reverse switchover'")
+    };
+    let first = session();
+    managed.sql(
+        managed::DATABASE,
+        &format!("select pg_terminate_backend({first})"),
+    );
+    wait::until_true(SOON, "another connection", || {
+        !["0".to_owned(), first.clone()].contains(&session())
+    });
+    fence.batch_execute("rollback").expect("the lock goes");
+    wait::until_true(SOON, "the key is being validated", || {
+        managed.query("select count(*) = 1 from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%validate constraint%'")
+            == "t"
+    });
+    let told = pair.query("SELECT repl_unfence('heroku_reverse')");
+    assert!(told.contains("was not fenced"), "{told}");
+    key.batch_execute("rollback").expect("the lock goes");
+    let ended = calling.join().expect("the call has ended");
+    ended.expect("it has switched over");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.query("SELECT repl_stop('heroku')");
+    pair.assert_source_clean();
+}
+
 /// What keeps a way back from being armed is said before anything is done.
 #[test]
 fn reverse_refused() {
@@ -158,14 +216,33 @@ fn reverse_refused() {
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
     // by other hands
-    pair.source.app("drop schema decamp_heroku cascade");
+    pair.source
+        .app("drop schema decamp_heroku cascade; update item set n = -7 where id = 7");
     let error = pair.refused("SELECT * FROM repl_switchover('heroku_reverse')");
     assert_says(
         &error,
         "55000",
-        &["has lost the fence", "SELECT repl_stop('heroku')"],
+        &[
+            "has lost the fence",
+            "SELECT repl_stop('heroku');",
+            "repl_verify('heroku_reverse'",
+        ],
     );
     assert_eq!(state(&pair, "heroku_reverse"), "streaming");
+    // and then what it says
+    pair.query("SELECT repl_stop('heroku')");
+    assert_eq!(
+        pair.query("SELECT string_agg(\"table\", ' ') FROM repl_verify('heroku_reverse', repair => true) WHERE equal IS NOT TRUE"),
+        ""
+    );
+    assert_equal(&pair);
+    pair.query("SELECT count(*) FROM repl_switchover('heroku_reverse')");
+    refuses(&pair.target, TARGET_DATABASE);
+    pair.source.app(WRITES);
+    pair.assert_migrated();
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
 }
 
 /// The old source is switched off for good without a word to us: what is here goes on, and can be cleaned up.

@@ -110,6 +110,26 @@ fn says(pair: &Pair) {
         "55000",
         &["repl_stop('heroku_reverse'); first"],
     );
+    // whatever is asked of the one that has finished: both ways out are told
+    for call in [
+        "repl_fence('heroku')",
+        "repl_pause('heroku')",
+        "repl_wait('heroku', 'caught_up')",
+        "repl_resync('heroku', 'item')",
+        "repl_add_table('heroku', 'item')",
+        "repl_ddl('heroku', 'alter table item add x int')",
+        "repl_settle_sequences('heroku')",
+    ] {
+        assert_says(
+            &pair.refused(&format!("SELECT {call}")),
+            "55000",
+            &[
+                "has switched over",
+                "SELECT repl_switchover('heroku_reverse'); goes back",
+                "SELECT repl_stop('heroku_reverse'); then SELECT repl_stop('heroku');",
+            ],
+        );
+    }
     assert_says(
         &pair.refused("SELECT * FROM repl_switchover('heroku_reverse', reverse => false)"),
         "22023",

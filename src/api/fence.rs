@@ -68,15 +68,6 @@ fn raise(
     revoke: Option<&[String]>,
 ) -> Result<Interval, Failure> {
     let subscription = subscription::by_name(name)?;
-    if subscription.state == State::Finished {
-        return Err(
-            Failure::new("55000", format!("subscription {name:?} has switched over"))
-                .detail("The source is fenced, and stays so.")
-                .hint(format!(
-                    "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
-                )),
-        );
-    }
     argument::refuse_early(&subscription)?;
     let task = Task::Fence {
         timeout,

@@ -105,6 +105,9 @@ fn refuse_needed(subscription: &Subscription) -> Result<(), Failure> {
             "A call of repl_switchover that was interrupted has left it; it is of no use any more.",
         )
     } else if subscription.state == State::Finished {
+        if source::has_lost_fence(subscription) {
+            return Ok(());
+        }
         (
             format!(
                 "subscription {back:?} brings back what is written since {name:?} has switched over"

@@ -1,13 +1,13 @@
-//! Removes every trace from the source.
+//! The source of a subscription that is stopped: every trace is removed from it.
 
+use crate::capture::{self, Names, fence};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::server;
 use crate::subscription::Subscription;
 use crate::uninstall;
 
-/// How many tables were captured.
-pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
+fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
     let info = subscription.source_info()?;
     Connection::open(
         &info,
@@ -15,7 +15,21 @@ pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
         &server::encoding(),
         &subscription.title("stop"),
     )
-    .and_then(|mut source| uninstall::run(&mut source, subscription))
+}
+
+/// The source is there, and takes writes that should be refused: by other hands.
+pub fn has_lost_fence(subscription: &Subscription) -> bool {
+    let names = Names::of(&subscription.name);
+    let stands = connect(subscription).and_then(|mut source| {
+        Ok(capture::own(&mut source, &names, &subscription.uuid)?
+            && fence::standing(&mut source, &names)?.is_whole())
+    });
+    stands.is_ok_and(|stands| !stands)
+}
+
+/// How many tables were captured.
+pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
+    connect(subscription).and_then(|mut source| uninstall::run(&mut source, subscription))
     .map_err(|failure| {
         if failure.disconnected {
             failure.hint(format!(

@@ -38,7 +38,7 @@ impl Errand {
     pub(super) fn arm(&mut self) -> Result<String, Failure> {
         let id = self.subscription.id;
         match xact::run(|| Ok(subscription::counterpart(id)))? {
-            Some(finished) if finished.state == State::Finished => self.recall(finished),
+            Some(finished) if finished.state == State::Finished => self.recall(&finished),
             Some(armed) if armed.state == State::Armed => {
                 disarm(&armed)?;
                 self.arm_anew()
@@ -60,14 +60,9 @@ impl Errand {
     }
 
     /// One that has switched over to here, and goes on with what is written there after the last step.
-    fn recall(&mut self, back: Subscription) -> Result<String, Failure> {
+    fn recall(&mut self, back: &Subscription) -> Result<String, Failure> {
         let message = self.look_back(back)?;
-        let back = self
-            .way_back
-            .as_ref()
-            .expect("just looked at")
-            .subscription
-            .id;
+        let back = back.id;
         let known = xact::run(|| Ok(relation::of(back)))?;
         let tables = self.targets()?;
         // repl_add_table and repl_remove_table since
@@ -94,11 +89,9 @@ impl Errand {
     }
 
     /// Errors: 55000 when it cannot go on.
-    pub(super) fn look_back(&mut self, back: Subscription) -> Result<String, Failure> {
-        let names = Names::of(&back.name);
-        let mut source = self.reach(&back)?;
-        if !capture::own(&mut source, &names, &back.uuid)?
-            || !fence::standing(&mut source, &names)?.is_whole()
+    pub(super) fn look_back(&mut self, back: &Subscription) -> Result<String, Failure> {
+        let WayBack { names, source, .. } = self.way_back.insert(reach(back)?);
+        if !capture::own(source, names, &back.uuid)? || !fence::standing(source, names)?.is_whole()
         {
             return Err(Failure::new(
                 "55000",
@@ -109,20 +102,15 @@ impl Errand {
             )
             .detail("It may have taken writes of its own since the last switchover.")
             .hint(format!(
-                "SELECT repl_stop('{}'); forgets it; the next call arms a new way back.",
-                back.name
+                "SELECT repl_stop('{}'); forgets it. SELECT * FROM repl_verify('{}'); tells whether it has, and repair => true \
+                 undoes them. The next call arms a new way back.",
+                back.name, self.subscription.name
             )));
         }
-        let message = format!(
+        Ok(format!(
             "{} leads back: it goes on with what is written there after the last step",
             back.name
-        );
-        self.way_back = Some(WayBack {
-            subscription: back,
-            names,
-            source,
-        });
-        Ok(message)
+        ))
     }
 
     fn arm_anew(&mut self) -> Result<String, Failure> {
@@ -130,18 +118,10 @@ impl Errand {
         let id = xact::run(|| self.write_down())?;
         let back = xact::run(|| Ok(subscription::by_id(id)))?
             .ok_or_else(|| Failure::new("55000", "somebody has stopped the way back"))?;
-        let names = Names::of(&back.name);
         // known from here on, so that it is taken back whatever happens
-        let source = self.reach(&back)?;
-        self.way_back = Some(WayBack {
-            subscription: back.clone(),
-            names: names.clone(),
-            source,
-        });
-        let uuid = self.subscription.uuid.clone();
-        let source = &mut self.way_back.as_mut().expect("just set").source;
-        capture::prepare(source, &names, &back.uuid)?;
-        fence::admit(source, &names, &uuid)?;
+        let WayBack { names, source, .. } = self.way_back.insert(reach(&back)?);
+        capture::prepare(source, names, &back.uuid)?;
+        fence::admit(source, names, &self.subscription.uuid)?;
         let tables = self.targets()?;
         xact::run(|| {
             for table in &tables {
@@ -191,22 +171,6 @@ impl Errand {
             counterpart: Some(forward.id),
         });
         Ok(id)
-    }
-
-    /// Alone at it.
-    fn reach(&self, back: &Subscription) -> Result<Connection, Failure> {
-        let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
-        let mut source =
-            Connection::open(&info, Role::Source, &encoding, &back.title("switchover"))?;
-        if !worker::claim(SWITCHOVER_CLASS, back.id, PATIENCE) {
-            return Err(Failure::new(
-                "55006",
-                format!("another call is at work for subscription {:?}", back.name),
-            )
-            .hint("Wait for it, or cancel it."));
-        }
-        fence::lock(&mut source, &back.uuid, PATIENCE)?;
-        Ok(source)
     }
 
     /// The tables that we replay into.
@@ -313,7 +277,7 @@ impl Errand {
                 Ok(()) => break Ok(()),
                 Err(failure) if Instant::now() >= deadline => break Err(failure),
                 Err(failure) if failure.disconnected => {
-                    if let Ok(source) = self.reach(&back.subscription) {
+                    if let Ok(source) = connect(&back.subscription) {
                         back.source = source;
                     }
                 }
@@ -350,6 +314,36 @@ impl Errand {
             worker::release(SWITCHOVER_CLASS, back);
         }
     }
+}
+
+/// Alone at it, until it is disarmed or open.
+fn reach(back: &Subscription) -> Result<WayBack, Failure> {
+    if !worker::claim(SWITCHOVER_CLASS, back.id, PATIENCE) {
+        return Err(Failure::new(
+            "55006",
+            format!("another call is at work for subscription {:?}", back.name),
+        )
+        .hint("Wait for it, or cancel it."));
+    }
+    match connect(back) {
+        Ok(source) => Ok(WayBack {
+            subscription: back.clone(),
+            names: Names::of(&back.name),
+            source,
+        }),
+        Err(failure) => {
+            worker::release(SWITCHOVER_CLASS, back.id);
+            Err(failure)
+        }
+    }
+}
+
+/// With the fence's lock.
+fn connect(back: &Subscription) -> Result<Connection, Failure> {
+    let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
+    let mut source = Connection::open(&info, Role::Source, &encoding, &back.title("switchover"))?;
+    fence::lock(&mut source, &back.uuid, PATIENCE)?;
+    Ok(source)
 }
 
 /// Takes capture off the target again, and forgets the subscription.

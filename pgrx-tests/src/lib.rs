@@ -26,6 +26,7 @@ pub mod reverse;
 pub mod scenario;
 pub mod schema;
 pub mod screen;
+pub mod sequences;
 pub mod server;
 pub mod sessions;
 pub mod source;

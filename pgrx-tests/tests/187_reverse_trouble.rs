@@ -24,7 +24,8 @@ fn reverse_armed_and_interrupted() {
         |pair, _| pair.target.restart(Mode::Immediate),
         |pair, _| pair.source.restart(Mode::Immediate),
     ];
-    for accident in accidents {
+    let last = accidents.len() - 1;
+    for (at, accident) in accidents.into_iter().enumerate() {
         let gate = Gate::before(&pair, "fence");
         let mut client = pair.target.connect(TARGET_DATABASE);
         let pid: i32 = client
@@ -65,7 +66,7 @@ fn reverse_armed_and_interrupted() {
                 "0"
             );
         } else {
-            // the source alone was away: the call has outlived that
+            assert_eq!(at, last, "the source alone was away: that can be outlived");
             pair.stop_way_back();
             pair.query("SELECT repl_unfence('heroku', force => true)");
         }

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use decamp_tests::fence::assert_fenced;
 use decamp_tests::observe::{SOON, assert_helpful, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
@@ -70,12 +71,7 @@ fn accidents(accident: fn(&Pair, i32)) {
         let gate = Gate::before(&pair, step);
         let (pid, calling) = call(&pair, ", max_downtime => '2 minutes'");
         gate.wait(&pair);
-        assert!(
-            pair.source
-                .try_rows(DATABASE, "insert into item values (-99)")
-                .is_err(),
-            "fenced before {step}"
-        );
+        assert_fenced(&pair, &["insert into item values (-99)"]);
         assert!(
             pair.status("summary").starts_with("FENCED"),
             "{}",
@@ -102,11 +98,7 @@ fn accidents(accident: fn(&Pair, i32)) {
     // and then it works
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     assert_eq!(pair.status("state"), "finished");
-    assert!(
-        pair.source
-            .try_rows(DATABASE, "insert into item values (-99)")
-            .is_err()
-    );
+    assert_fenced(&pair, &["insert into item values (-99)"]);
     pair.stop_migration();
 }
 
@@ -162,11 +154,7 @@ fn switchover_that_has_finished_stays_so() {
     pair.target.restart(Mode::Immediate);
     pair.source.restart(Mode::Immediate);
     assert_eq!(pair.status("state"), "finished");
-    assert!(
-        pair.source
-            .try_rows(DATABASE, "insert into item values (-99)")
-            .is_err()
-    );
+    assert_fenced(&pair, &["insert into item values (-99)"]);
     wait::until_true(SOON, "no worker is started", || pair.our_workers() == "0");
     pair.stop_migration();
 }

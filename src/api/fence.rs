@@ -10,9 +10,10 @@ use super::{argument, call};
 use crate::capture::{self, Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
+use crate::libpq::Role;
 use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{note, server};
+use crate::session;
 use crate::subscription::{self, State, Subscription};
 use crate::switchover::Task;
 
@@ -200,10 +201,7 @@ fn lower_on_source(subscription: &Subscription) -> Result<bool, Failure> {
             None => failure.detail(still),
         }
     };
-    let info = subscription.source_info()?;
-    let title = subscription.title("fence");
-    let mut source =
-        Connection::open(&info, Role::Source, &server::encoding(), &title).map_err(advice)?;
+    let mut source = session::open(subscription, Role::Source, "fence").map_err(advice)?;
     let names = Names::of(&subscription.name);
     if !capture::own(&mut source, &names, &subscription.uuid)? {
         return Ok(false);

@@ -13,9 +13,10 @@ use crate::applied;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::history;
-use crate::libpq::{Connection, Role};
+use crate::libpq::Role;
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
+use crate::session;
 use crate::subscription::{self, State, Subscription};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
@@ -165,13 +166,7 @@ fn end_workers(subscription: i32) -> Result<(), Failure> {
 }
 
 fn clean_target(subscription: &Subscription) -> Result<(), Failure> {
-    let info = subscription.target_info()?;
-    let mut target = Connection::open(
-        &info,
-        Role::TargetLook,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )?;
+    let mut target = session::open(subscription, Role::TargetLook, "stop")?;
     applied::forget(
         &mut target,
         &subscription.uuid,

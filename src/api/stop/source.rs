@@ -3,18 +3,12 @@
 use crate::capture::{self, Names, fence};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::server;
+use crate::session;
 use crate::subscription::Subscription;
 use crate::uninstall;
 
 fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
-    let info = subscription.source_info()?;
-    Connection::open(
-        &info,
-        Role::Source,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )
+    session::open(subscription, Role::Source, "stop")
 }
 
 /// The source is there, and takes writes that should be refused: by other hands.

@@ -17,6 +17,7 @@ use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{latch, report, server, xact};
 use crate::relation;
 use crate::retry::Backoff;
+use crate::session;
 use crate::subscription::{self, New, State, Subscription};
 use crate::switchover;
 use crate::table::Table;
@@ -340,16 +341,14 @@ fn reach(back: &Subscription) -> Result<WayBack, Failure> {
 
 /// With the fence's lock.
 fn connect(back: &Subscription) -> Result<Connection, Failure> {
-    let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
-    let mut source = Connection::open(&info, Role::Source, &encoding, &back.title("switchover"))?;
+    let mut source = session::open(back, Role::Source, "switchover")?;
     fence::lock(&mut source, &back.uuid, PATIENCE)?;
     Ok(source)
 }
 
 /// Takes capture off the target again, and forgets the subscription.
 pub fn disarm(back: &Subscription) -> Result<(), Failure> {
-    let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
-    let mut source = Connection::open(&info, Role::Source, &encoding, &back.title("stop"))?;
+    let mut source = session::open(back, Role::Source, "stop")?;
     uninstall::run(&mut source, back)?;
     xact::run(|| {
         subscription::drop_armed(back.id);

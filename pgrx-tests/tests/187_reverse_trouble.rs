@@ -139,6 +139,101 @@ fn reverse_of_a_dead_call_begins_by_itself() {
     pair.assert_source_clean();
 }
 
+/// Nobody is there to take an armed one away: it is stopped by hand, in the order that is told.
+#[test]
+fn reverse_left_armed_without_a_worker() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    let gate = Gate::before(&pair, "fence");
+    let mut client = pair.target.connect(TARGET_DATABASE);
+    let calling = thread::spawn(move || {
+        client
+            .simple_query("SELECT * FROM repl_switchover('heroku')")
+            .map(drop)
+    });
+    gate.wait(&pair);
+    pair.target.restart(Mode::Immediate);
+    drop(gate);
+    calling
+        .join()
+        .expect("the call has ended")
+        .expect_err("its server has crashed");
+    assert_eq!(state(&pair, "heroku_reverse"), "armed");
+    refuses(&pair.target, TARGET_DATABASE);
+    assert_says(
+        &pair.refused("SELECT repl_stop('heroku')"),
+        "55000",
+        &[
+            "is armed to lead back",
+            "SELECT repl_stop('heroku_reverse'); first, then SELECT repl_stop('heroku');",
+        ],
+    );
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.sql("insert into item (n) values (-1)");
+    pair.query("SELECT repl_stop('heroku')");
+    pair.assert_source_clean();
+}
+
+/// Lets anybody write to `item` where a subscription's fence stands.
+const OPEN: &str = "do $$ declare f text; begin \
+     select pg_get_functiondef(p.oid) into f from pg_proc p where p.proname = 'capture_' || 'item'::regclass::oid; \
+     execute regexp_replace(f, '/\\* decamp fence.*end of decamp fence \\*/', ''); end $$";
+
+/// Other hands let the target take writes just before the end: it does not come, and what is told then helps.
+#[test]
+fn reverse_with_a_fence_that_is_lost_on_the_way() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    for name in ["heroku", "heroku_reverse"] {
+        pair.query(&format!(
+            "SELECT repl_wait('{name}', 'streaming', timeout => '60 seconds')"
+        ));
+        let gate = Gate::before(&pair, "finished");
+        let error = thread::scope(|scope| {
+            let calling = scope.spawn(|| {
+                pair.refused(&format!(
+                    "SELECT * FROM repl_switchover('{name}', max_downtime => '1 minute')"
+                ))
+            });
+            gate.wait(&pair);
+            match name {
+                "heroku" => pair.sql(OPEN),
+                _ => pair.source.app(OPEN),
+            }
+            drop(gate);
+            calling.join().expect("it is refused")
+        });
+        assert_says(
+            &error,
+            "55000",
+            &[
+                "has gone from the target, by other hands",
+                "takes writes again",
+                "call it again",
+            ],
+        );
+        assert_eq!(state(&pair, name), "streaming");
+        if name == "heroku_reverse" {
+            // one that has led here before cannot be trusted any more
+            let error = pair.refused(&format!("SELECT * FROM repl_switchover('{name}')"));
+            assert_says(
+                &error,
+                "55000",
+                &["has lost the fence", "SELECT repl_stop('heroku');"],
+            );
+            pair.query("SELECT repl_stop('heroku')");
+        }
+        pair.query(&format!("SELECT count(*) FROM repl_switchover('{name}')"));
+    }
+    pair.source.app(WRITES);
+    pair.assert_migrated();
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
+}
+
 /// The connection that lets the target take writes is lost, and made anew: once that is done nothing is held for the way back,
 /// though the call goes on with validating keys.
 #[test]
@@ -214,6 +309,25 @@ fn reverse_refused() {
         ],
     );
     pair.sql("drop schema decamp_heroku_reverse");
+    // the name is another's
+    pair.source.app("create table apart (id int primary key)");
+    pair.query(&format!(
+        "SELECT repl_start('heroku_reverse', '{}', tables => array['apart'])",
+        pair.source_uri()
+    ));
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    let error = pair.refused("SELECT * FROM repl_switchover('heroku')");
+    assert_says(
+        &error,
+        "42710",
+        &[
+            "another one of that name",
+            "SELECT repl_stop('heroku_reverse');",
+            "repl_switchover('heroku', reverse => false)",
+            "nothing has been changed",
+        ],
+    );
+    pair.query("SELECT repl_stop('heroku_reverse')");
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
     // by other hands

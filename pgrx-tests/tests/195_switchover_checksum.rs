@@ -168,6 +168,8 @@ fn switchover_stopped_by_a_difference() {
         last_verification(&pair),
         "public.hot finished t, public.item finished t, public.log finished f, public.still finished f, public.tree finished f"
     );
+    let listed = "SELECT count(differing) FROM repl_verifications WHERE subscription = 'heroku' AND NOT equal";
+    assert_eq!(pair.query(listed), "3");
     load.wait_until_busy();
     assert_eq!(load.refused(), 0, "nobody was refused");
     assert_eq!(pair.status("fenced"), "f");

@@ -86,7 +86,11 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
         (Some(_), true) => format!(
             "{line}; the fence is gone with it: the source takes writes again, which nobody carries over"
         ),
-        (Some(_), false) => format!("{line}; until then the source refuses writes"),
+        (Some(_), false) => format!(
+            "{line}; until then the source refuses writes, and rights that repl_fence has revoked stay so until the statements in \
+             {}.revoked are run, before that",
+            subscription.schema()
+        ),
     };
     event::record(Severity::Info, name, "subscription", &line, None);
     Ok(line)

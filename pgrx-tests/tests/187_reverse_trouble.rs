@@ -120,6 +120,15 @@ fn reverse_of_a_dead_call_begins_by_itself() {
         assert_says(error, "58000", &["switchover is finished", "repl_status"]);
         refuses(&pair.source, DATABASE);
         refuses(&pair.target, TARGET_DATABASE);
+        // there is no call that could be cancelled
+        wait::until_true(SOON, "the apply worker tries", || {
+            let error = pair.refused(&format!("SELECT repl_unfence('{to}')"));
+            let is_trying = error.code().code() == "55006";
+            if is_trying {
+                assert_says(&error, "55006", &["being taken back", "in a moment"]);
+            }
+            is_trying
+        });
         lock.batch_execute("rollback").expect("the lock goes");
         pair.poll(&format!(
             "SELECT state = 'streaming' AND NOT fenced FROM repl_status WHERE name = '{to}'"

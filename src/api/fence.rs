@@ -11,7 +11,7 @@ use crate::capture::{self, Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::Role;
-use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
+use crate::pg::worker::{self, APPLY_CLASS, CALLER_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{note, server};
 use crate::session;
 use crate::subscription::{self, State, Subscription};
@@ -178,9 +178,22 @@ pub(super) fn refuse_under_way(subscription: &Subscription) -> Result<(), Failur
         return Ok(());
     }
     let name = &subscription.name;
-    Err(Failure::new("55006", format!("repl_fence or repl_switchover is under way for subscription {name:?}"))
-        .detail("Nothing has been changed by this call.")
-        .hint("Cancel the call (Ctrl-C, or pg_cancel_backend): what it has done is taken back, and the source takes writes again."))
+    let other = subscription::counterpart(subscription.id).map(|other| other.id);
+    let is_called = [Some(subscription.id), other]
+        .into_iter()
+        .flatten()
+        .any(|id| !worker::pids(CALLER_CLASS, id).is_empty());
+    let hint = if is_called {
+        "Cancel the call (Ctrl-C, or pg_cancel_backend): what it has done is taken back, and the source takes writes again."
+    } else {
+        "The call has ended, and what it has done is being taken back. Call this again in a moment."
+    };
+    Err(Failure::new(
+        "55006",
+        format!("repl_fence or repl_switchover is under way for subscription {name:?}"),
+    )
+    .detail("Nothing has been changed by this call.")
+    .hint(hint))
 }
 
 /// Whether there was a fence, or a part of one.

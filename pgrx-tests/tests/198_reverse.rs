@@ -346,6 +346,83 @@ fn reverse_with_other_tables() {
     pair.query("SELECT repl_stop('heroku_reverse')");
 }
 
+/// Tables that are changed on both sides while the way back works: it goes on with them, and so does what leads there again.
+#[test]
+fn reverse_with_changed_tables() {
+    let pair = Pair::start();
+    let tables = ["grown", "renamed", "widened", "rekeyed", "keyless", "tree"];
+    pair.source.app(
+        "create table grown (id int primary key, n int not null); create table renamed (id int primary key, n int not null); \
+         create table widened (id int primary key, n int not null); create table rekeyed (id int primary key, n int not null); \
+         create table keyless (id int, n int not null); \
+         create table tree (id int primary key, n int not null) partition by range (id); \
+         create table leaf partition of tree for values from (0) to (250); create table rest partition of tree default",
+    );
+    for table in tables {
+        pair.source.app(&format!(
+            "insert into {table} select i, i from generate_series(1, 500) as i"
+        ));
+    }
+    pair.stream("");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    for statement in [
+        "alter table grown add more text not null default 'x', add even_more int",
+        "alter table renamed rename id to number",
+        "alter table widened alter n type bigint",
+        "alter table rekeyed drop constraint rekeyed_pkey, add primary key (n, id)",
+        "alter table keyless add more text default 'y'",
+        "alter table tree rename id to number",
+    ] {
+        pair.query(&format!(
+            "SELECT repl_ddl('heroku_reverse', $sql${statement}$sql$)"
+        ));
+    }
+    assert_says(
+        &pair
+            .refused("SELECT repl_ddl('heroku_reverse', 'alter table grown alter id type bigint')"),
+        "0A000",
+        &["Nothing has been changed", "before the first switchover"],
+    );
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    let write = |round: i32| {
+        let own = [
+            format!(
+                "insert into renamed (number, n) values ({}, 0)",
+                1000 + round
+            ),
+            format!("insert into widened values ({}, 5000000000)", 1000 + round),
+            format!("insert into rekeyed values ({}, 0)", 1000 + round),
+            format!("insert into grown values ({}, 0, 'own', 1)", 1000 + round),
+            "update rekeyed set n = n + 1 where id % 3 = 0; delete from keyless where id % 50 = 3"
+                .to_owned(),
+            "update grown set even_more = n; update renamed set number = -number where n = 17"
+                .to_owned(),
+        ];
+        let all = tables.map(|t| format!("update {t} set n = n + 1 where n % 7 = 0"));
+        [own.join("; "), all.join("; ")].join("; ")
+    };
+    let triggers = || {
+        let sql = "select string_agg(oid::text, ' ' order by oid) from pg_trigger where tgname like 'decamp%'";
+        pair.source.query_one_text(DATABASE, sql)
+    };
+    let mut renewed = Vec::new();
+    for round in 0..2 {
+        pair.sql(&write(round * 2));
+        caught_up(&pair, "heroku_reverse");
+        assert_equal(&pair);
+        pair.query("SELECT count(*) FROM repl_switchover('heroku_reverse')");
+        // at once: capture knows the tables as they are
+        pair.source.app(&write(round * 2 + 1));
+        pair.assert_migrated();
+        renewed.push(triggers());
+        pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+        pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    }
+    assert_eq!(renewed[0], renewed[1], "once is enough");
+    pair.stop_migration();
+}
+
 /// Sources of other versions, as targets.
 fn of_version(major: u32) {
     let pair = Pair::builder().source_version(major).start();

@@ -9,13 +9,16 @@
 use std::time::{Duration, Instant};
 
 use super::{Errand, LOWERING, PATIENCE};
-use crate::capture::{self, Names, Purpose, fence, segment};
+use crate::applied;
+use crate::capture::segment::{self, Segment};
+use crate::capture::{self, Names, Purpose, fence};
+use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{latch, report, server, xact};
-use crate::relation;
+use crate::relation::{self, Relation};
 use crate::retry::Backoff;
 use crate::session;
 use crate::subscription::{self, New, State, Subscription};
@@ -63,10 +66,11 @@ impl Errand {
     /// One that has switched over to here, and goes on with what is written there after the last step.
     fn recall(&mut self, back: &Subscription) -> Result<String, Failure> {
         let message = self.look_back(back)?;
-        let back = back.id;
+        let (back, uuid) = (back.id, &back.uuid);
         let known = xact::run(|| Ok(relation::of(back)))?;
         let tables = self.targets()?;
-        // repl_add_table and repl_remove_table since
+        // repl_ddl, repl_add_table and repl_remove_table since
+        let changed = self.changed(&known, &tables)?;
         let new: Vec<Table> = tables
             .iter()
             .filter(|t| known.iter().all(|r| r.oid != t.oid))
@@ -77,7 +81,11 @@ impl Errand {
             .filter(|r| tables.iter().all(|t| t.oid != r.oid));
         self.untouched.set(false);
         xact::run(|| {
-            for table in &new {
+            // what is known of the old ones is of no use
+            for table in &changed {
+                relation::remove(back, table.oid);
+            }
+            for table in changed.iter().chain(&new) {
                 relation::insert(back, table);
             }
             for relation in gone {
@@ -85,8 +93,28 @@ impl Errand {
             }
             Ok(())
         })?;
-        self.capture_all(&new)?;
+        for table in changed.iter().filter(|t| t.key.is_empty()) {
+            applied::forget_snapshot(self.source()?, uuid, table.oid)?;
+        }
+        self.capture_all(&changed, capture::renew_fenced)?;
+        self.capture_all(&new, capture::install_fenced)?;
         Ok(message)
+    }
+
+    /// Those of `tables` that are not what they were when capture was put on them.
+    fn changed(&mut self, known: &[Relation], tables: &[Table]) -> Result<Vec<Table>, Failure> {
+        let oids: Vec<u32> = known.iter().map(|r| r.oid).collect();
+        let back = self.way_back.as_mut().expect("it is being armed");
+        let prints = catalog::fingerprints(&mut back.source, &oids)?;
+        let is_another = |relation: &Relation| {
+            let shape = prints.get(&relation.oid).map(|print| &print.shape);
+            relation.fingerprint.as_ref().map(|print| &print.shape) != shape
+        };
+        Ok(tables
+            .iter()
+            .filter(|t| known.iter().any(|r| r.oid == t.oid && is_another(r)))
+            .cloned()
+            .collect())
     }
 
     /// Errors: 55000 when it cannot go on.
@@ -130,7 +158,7 @@ impl Errand {
             }
             Ok(())
         })?;
-        self.capture_all(&tables)?;
+        self.capture_all(&tables, capture::install_fenced)?;
         let ours = self.names.clone();
         fence::admit(self.source()?, &ours, &back.uuid)?;
         Ok(format!(
@@ -181,7 +209,11 @@ impl Errand {
     }
 
     /// Fenced from the beginning: what we replay meanwhile is not to be captured. Replay goes on, and both wait for each other's locks.
-    fn capture_all(&mut self, tables: &[Table]) -> Result<(), Failure> {
+    fn capture_all(
+        &mut self,
+        tables: &[Table],
+        put_on: fn(&mut Connection, &Names, &Table, &[Segment]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + INSTALLING;
         let mut backoff = Backoff::default();
         let mut open: Vec<&Table> = tables.iter().collect();
@@ -192,7 +224,7 @@ impl Errand {
             let mut locked = None;
             let mut left = Vec::new();
             for table in open {
-                match capture::install_fenced(&mut back.source, &back.names, table, &segments) {
+                match put_on(&mut back.source, &back.names, table, &segments) {
                     Ok(()) => {}
                     Err(failure) if failure.is_lock_timeout() => {
                         left.push(table);

@@ -124,6 +124,33 @@ fn switchover_when_the_source_dies() {
     accidents(|pair, _| pair.source.restart(Mode::Immediate));
 }
 
+/// Before its first step has ended: the call does not wait for what does not come any more.
+#[test]
+fn switchover_when_the_worker_is_terminated_at_once() {
+    let pair = pair();
+    let mut lock = pair.source.connect_as_app();
+    let number = pair.query(
+        "SELECT ('x' || substr(replace(uuid::text, '-', ''), 17, 16))::bit(64)::int8 FROM decamp.subscription",
+    );
+    lock.batch_execute(&format!("select pg_advisory_lock({number})"))
+        .expect("nobody else has the fence's lock");
+    let (_, calling) = call(&pair, "");
+    pair.poll("SELECT count(*) = 1 FROM decamp.step WHERE name = 'check' AND state = 'running'");
+    pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
+    wait::until_true(SOON / 2, "the call ends", || calling.is_finished());
+    let error = calling.join().expect("the call has ended");
+    let error = error.expect("the server's word");
+    assert_says(
+        &error,
+        "58000",
+        &["ended before its work", "Nothing is lost"],
+    );
+    drop(lock);
+    assert_unfenced(&pair, 0);
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.stop_migration();
+}
+
 /// Both at once: nobody is left who could lower the fence before the servers are back.
 #[test]
 fn switchover_when_both_die() {

@@ -2,7 +2,6 @@
 //! written to.
 
 use decamp_tests::observe::SOON;
-use decamp_tests::source::DATABASE;
 use decamp_tests::verification::{assert_equal, different, loaded};
 use decamp_tests::{Managed, Pair};
 
@@ -108,14 +107,7 @@ fn verify_in_helper_mode() {
 #[test]
 fn verify_between_encodings() {
     let pair = Pair::start();
-    pair.source
-        .sql("postgres", &format!("drop database {DATABASE}"));
-    pair.source.sql(
-        "postgres",
-        &format!("create database {DATABASE} owner app encoding 'WIN1252' template template0 lc_collate 'C' lc_ctype 'C'"),
-    );
-    pair.source
-        .sql(DATABASE, "alter schema public owner to app");
+    pair.source.speak("WIN1252");
     pair.source.app(
         "create table t (id text primary key, v text); insert into t select 'é' || i, 'ü€' || i from generate_series(1, 60000) as i; analyze",
     );

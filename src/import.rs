@@ -16,6 +16,7 @@ mod client;
 pub mod consequence;
 pub mod extension;
 mod output;
+mod reader;
 mod script;
 mod statement;
 

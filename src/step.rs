@@ -101,6 +101,18 @@ impl Run {
         );
     }
 
+    /// The worker is there, or was.
+    pub fn has_begun(&self) -> bool {
+        let found = spi::read_now(
+            "select 1 from decamp.step where subscription_id = $1::int4 and run = $2::int8 limit 1",
+            &[
+                Some(&self.subscription.to_string()),
+                Some(&self.id.to_string()),
+            ],
+        );
+        !found.is_empty()
+    }
+
     /// Those that have ended, after the one with this number.
     pub fn ended_after(&self, number: i64) -> Vec<Step> {
         spi::read_now(

@@ -1,4 +1,5 @@
-//! Is the target's schema the source's? What pg_dump makes of both sides, and the definition of every object.
+//! Is the target's schema the source's? What pg_dump makes of both sides, and the definition of every object; and what was
+//! told of its import.
 
 use std::collections::BTreeSet;
 
@@ -88,4 +89,27 @@ fn statements(dump: &str) -> Vec<String> {
         // of schema public, when it has another owner than usual
         .filter(|text| !text.starts_with("-- *not* creating schema"))
         .collect()
+}
+
+/// Events of the import, as `severity: message`, oldest first.
+pub fn told(pair: &Pair, condition: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT severity || ': ' || message FROM repl_events WHERE subject = 'schema import' AND {condition} ORDER BY at"
+    );
+    let rows = pair.target.rows(TARGET_DATABASE, &sql);
+    rows.into_iter().map(|mut row| row.remove(0)).collect()
+}
+
+/// The detail of the one event whose message begins so.
+pub fn detail(pair: &Pair, beginning: &str) -> String {
+    let sql = format!(
+        "SELECT detail FROM repl_events WHERE subject = 'schema import' AND starts_with(message, '{beginning}')"
+    );
+    let rows = pair.target.rows(TARGET_DATABASE, &sql);
+    assert_eq!(rows.len(), 1, "{beginning}: {}", pair.tell());
+    rows[0][0].clone()
+}
+
+pub fn refused(pair: &Pair) -> Vec<String> {
+    told(pair, "message LIKE '% refused by the target: %'")
 }

@@ -90,6 +90,18 @@ impl Source {
         }
     }
 
+    /// The database is another one, empty, in this encoding.
+    pub fn speak(&self, encoding: &str) {
+        self.sql("postgres", &format!("drop database {DATABASE}"));
+        self.sql(
+            "postgres",
+            &format!(
+                "create database {DATABASE} owner {ROLE} encoding '{encoding}' template template0 lc_collate 'C' lc_ctype 'C'"
+            ),
+        );
+        self.sql(DATABASE, &format!("alter schema public owner to {ROLE}"));
+    }
+
     /// Makes and fills the [`zoo`], about `rows` rows in each of its larger tables, as the role.
     /// `contrib`: with tables that need citext and hstore, which the target's server must then have as well.
     pub fn load_zoo(&self, rows: u32, contrib: bool) {

@@ -1,5 +1,6 @@
 //! What `repl_verify` says.
 
+use crate::load::Running;
 use crate::migration::NAME;
 use crate::pair::{Pair, TARGET_DATABASE};
 
@@ -56,4 +57,42 @@ pub fn assert_equal(lines: &[Line]) {
     assert!(!lines.is_empty(), "something was verified");
     let others: Vec<&Line> = lines.iter().filter(|line| line.equal != "t").collect();
     assert!(others.is_empty(), "{others:#?}");
+}
+
+/// # Panics
+/// When a table is not known to be different, or by something else.
+pub fn different(line: &Line, differing: &str) {
+    assert_eq!(
+        (line.equal.as_str(), line.differing.as_str()),
+        ("f", differing),
+        "{line:?}"
+    );
+}
+
+/// 120,000 rows of `item` are three ranges; the load changes those from 1000 on and all of `part`, which is small.
+pub fn loaded() -> (Pair, Running) {
+    let pair = Pair::start();
+    pair.source.app(
+        "create table item (id int primary key, n int not null default 0, pad text); \
+         create table part (a int, b text, n int not null default 0, primary key (a, b)); \
+         create table hot (id int primary key, n int not null)",
+    );
+    pair.source.app(
+        "insert into item select i, 0, repeat(md5(i::text), 2) from generate_series(1, 120000) as i; \
+         insert into part select i % 10, 'part ' || i, 0 from generate_series(1, 2000) as i; \
+         insert into hot values (1, 0); analyze",
+    );
+    pair.stream("");
+    let load = pair
+        .source
+        .pgbench()
+        .script("\\set id random(1000, 120000)\nupdate item set n = n + 1 where id between :id and :id + 20;\n")
+        .script("\\set id random(1000, 200000)\nbegin;\ndelete from item where id = :id;\ninsert into item values (:id, 7, 'again') on conflict do nothing;\nend;\n")
+        .script("\\set id random(1, 2000)\nupdate part set n = n + 1 where b = 'part ' || :id;\n")
+        .script("update hot set n = n + 1;\n")
+        .clients(2)
+        .rate(200)
+        .start();
+    pair.poll("SELECT bool_and(updated > 10) FROM repl_tables");
+    (pair, load)
 }

@@ -104,14 +104,7 @@ fn copy_changed_under_its_feet() {
 #[test]
 fn copy_of_bytes_that_are_no_text() {
     let pair = Pair::start();
-    pair.source
-        .sql("postgres", &format!("drop database {DATABASE}"));
-    pair.source.sql(
-        "postgres",
-        &format!("create database {DATABASE} owner app encoding 'WIN1252' template template0 lc_collate 'C' lc_ctype 'C'"),
-    );
-    pair.source
-        .sql(DATABASE, "alter schema public owner to app");
+    pair.source.speak("WIN1252");
     pair.source.app(
         "create table latin (id int primary key, value text); create table plain (id int primary key, value text); \
          insert into plain select i, 'plain' from generate_series(1, 100) as i; \

@@ -8,6 +8,10 @@ use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::source::{DATABASE, ROLE};
 use decamp_tests::{Mode, Pair, wait};
 
+/// Somebody who writes is waited for.
+const AWAITED: &str =
+    "SELECT count(*) = 1 FROM decamp.step WHERE name = 'barrier' AND state = 'running'";
+
 #[test]
 fn fence_gives_way_to_a_long_transaction() {
     let pair = Pair::start();
@@ -41,14 +45,15 @@ fn fence_gives_way_to_a_long_transaction() {
 
     // a transaction that ends in time
     let mut writer = open_writer(&pair, ROLE);
-    let ending = thread::spawn(move || {
-        wait::pause(Duration::from_millis(700));
+    thread::scope(|scope| {
+        let fencing = scope.spawn(|| pair.query("SELECT repl_fence('heroku')"));
+        pair.poll(AWAITED);
+        assert_fenced(&pair, &["insert into plain values (5000)"]);
         writer
             .batch_execute("commit")
             .expect("what was written before is committed");
+        fencing.join().expect("it is fenced");
     });
-    pair.query("SELECT repl_fence('heroku')");
-    ending.join().expect("it has ended");
     assert_fenced(&pair, WRITES);
     pair.assert_migrated();
     pair.stop_migration();
@@ -63,19 +68,24 @@ fn fence_waits_for_prepared_transactions() {
     pair.stream("");
     let mut writer = open_writer(&pair, ROLE);
     // it changes its name while it is waited for
-    let preparing = thread::spawn(move || {
-        wait::pause(Duration::from_millis(500));
+    let error = thread::scope(|scope| {
+        let fencing =
+            scope.spawn(|| pair.refused("SELECT repl_fence('heroku', timeout => '3 seconds')"));
+        pair.poll(AWAITED);
         writer
             .batch_execute("prepare transaction 'two phases'")
             .expect("it is prepared");
+        fencing.join().expect("it is refused")
     });
+    assert_says(&error, "57014", &["two phases", "ROLLBACK PREPARED"]);
+    // nobody can end it but by hand
     let error =
-        pair.refused("SELECT repl_fence('heroku', timeout => '2 seconds', terminate => true)");
-    preparing.join().expect("it is prepared");
-    // asked to end before it was prepared, or named after
-    if error.detail().unwrap_or_default().contains("prepared") {
-        assert_says(&error, "57014", &["two phases", "ROLLBACK PREPARED"]);
-    }
+        pair.refused("SELECT repl_fence('heroku', timeout => '1 second', terminate => true)");
+    assert_says(
+        &error,
+        "57014",
+        &["two phases", "ROLLBACK PREPARED", "ended by hand"],
+    );
     pair.source.app("commit prepared 'two phases'");
     pair.query("SELECT repl_fence('heroku')");
     pair.assert_migrated();

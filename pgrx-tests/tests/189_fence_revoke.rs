@@ -157,3 +157,26 @@ fn fence_by_revoking_survives_a_crash_of_the_source() {
     pair.assert_migrated();
     pair.stop_migration();
 }
+
+/// Nobody is left who could call repl_unfence: the note of what was revoked is enough.
+#[test]
+fn fence_by_revoking_is_lowered_by_hand() {
+    let pair = Pair::start();
+    pair.source.app(TABLES);
+    pair.source
+        .app("grant insert, update (n) on plain to public");
+    pair.stream("");
+    let rights = pair.source.query_one_text(DATABASE, RIGHTS);
+    pair.query("SELECT repl_fence('heroku', via => 'revoke')");
+    let told = pair.query("SELECT repl_stop('heroku', drop_source_objects => false)");
+    assert!(told.contains("decamp_heroku.revoked"), "{told}");
+    assert_ne!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
+    let back = "select statement from decamp_heroku.revoked order by number";
+    for statement in pair.source.rows(DATABASE, back).concat() {
+        pair.source.app(&statement);
+    }
+    pair.source.app("drop schema decamp_heroku cascade");
+    assert_eq!(pair.source.query_one_text(DATABASE, RIGHTS), rights);
+    pair.source.app("insert into plain values (5000)");
+    pair.assert_source_clean();
+}

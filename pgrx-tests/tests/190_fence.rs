@@ -340,10 +340,15 @@ fn fence_is_known_by_what_is_on_the_source() {
     assert_says(
         &pair.refused("SELECT repl_fence('heroku')"),
         "55000",
-        &["public.plain", "repl_resync"],
+        &["SELECT repl_resync('heroku', 'public.plain')"],
     );
     pair.source.app("insert into parent values (77)");
     assert_eq!(pair.status("fenced"), "f");
+    pair.query("SELECT repl_resync('heroku', 'public.plain')");
+    pair.query("SELECT repl_resume('heroku')");
+    pair.wait_for("streaming", SOON);
+    pair.query("SELECT repl_fence('heroku')");
+    assert_fenced(&pair, WRITES);
     pair.stop_migration();
 }
 

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use decamp_tests::fence::assert_fenced;
 use decamp_tests::observe::{SOON, assert_helpful, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
@@ -70,12 +71,7 @@ fn accidents(accident: fn(&Pair, i32)) {
         let gate = Gate::before(&pair, step);
         let (pid, calling) = call(&pair, ", max_downtime => '2 minutes'");
         gate.wait(&pair);
-        assert!(
-            pair.source
-                .try_rows(DATABASE, "insert into item values (-99)")
-                .is_err(),
-            "fenced before {step}"
-        );
+        assert_fenced(&pair, &["insert into item values (-99)"]);
         assert!(
             pair.status("summary").starts_with("FENCED"),
             "{}",
@@ -102,11 +98,7 @@ fn accidents(accident: fn(&Pair, i32)) {
     // and then it works
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     assert_eq!(pair.status("state"), "finished");
-    assert!(
-        pair.source
-            .try_rows(DATABASE, "insert into item values (-99)")
-            .is_err()
-    );
+    assert_fenced(&pair, &["insert into item values (-99)"]);
     pair.stop_migration();
 }
 
@@ -130,6 +122,33 @@ fn switchover_when_the_target_dies() {
 #[test]
 fn switchover_when_the_source_dies() {
     accidents(|pair, _| pair.source.restart(Mode::Immediate));
+}
+
+/// Before its first step has ended: the call does not wait for what does not come any more.
+#[test]
+fn switchover_when_the_worker_is_terminated_at_once() {
+    let pair = pair();
+    let mut lock = pair.source.connect_as_app();
+    let number = pair.query(
+        "SELECT ('x' || substr(replace(uuid::text, '-', ''), 17, 16))::bit(64)::int8 FROM decamp.subscription",
+    );
+    lock.batch_execute(&format!("select pg_advisory_lock({number})"))
+        .expect("nobody else has the fence's lock");
+    let (_, calling) = call(&pair, "");
+    pair.poll("SELECT count(*) = 1 FROM decamp.step WHERE name = 'check' AND state = 'running'");
+    pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
+    wait::until_true(SOON / 2, "the call ends", || calling.is_finished());
+    let error = calling.join().expect("the call has ended");
+    let error = error.expect("the server's word");
+    assert_says(
+        &error,
+        "58000",
+        &["ended before its work", "Nothing is lost"],
+    );
+    drop(lock);
+    assert_unfenced(&pair, 0);
+    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+    pair.stop_migration();
 }
 
 /// Both at once: nobody is left who could lower the fence before the servers are back.
@@ -162,11 +181,7 @@ fn switchover_that_has_finished_stays_so() {
     pair.target.restart(Mode::Immediate);
     pair.source.restart(Mode::Immediate);
     assert_eq!(pair.status("state"), "finished");
-    assert!(
-        pair.source
-            .try_rows(DATABASE, "insert into item values (-99)")
-            .is_err()
-    );
+    assert_fenced(&pair, &["insert into item values (-99)"]);
     wait::until_true(SOON, "no worker is started", || pair.our_workers() == "0");
     pair.stop_migration();
 }

@@ -168,6 +168,8 @@ fn switchover_stopped_by_a_difference() {
         last_verification(&pair),
         "public.hot finished t, public.item finished t, public.log finished f, public.still finished f, public.tree finished f"
     );
+    let listed = "SELECT count(differing) FROM repl_verifications WHERE subscription = 'heroku' AND NOT equal";
+    assert_eq!(pair.query(listed), "3");
     load.wait_until_busy();
     assert_eq!(load.refused(), 0, "nobody was refused");
     assert_eq!(pair.status("fenced"), "f");
@@ -260,6 +262,49 @@ fn switchover_cancelled_while_it_verifies() {
     assert_eq!(last_verification(&pair), ALL_EQUAL);
     assert_eq!(pair.query("SELECT count(*) FROM decamp.verification"), "1");
     compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
+}
+
+/// What could not be compared before the fence, and would take too long behind it, is no reason to fence: it is told before.
+#[test]
+fn switchover_stopped_by_too_much_that_is_doubted() {
+    let pair = pair();
+    let gate = Gate::before(&pair, "verification");
+    let error = thread::scope(|scope| {
+        let going =
+            scope.spawn(|| pair.refused(&format!("{GO}, max_downtime => '50 milliseconds')")));
+        gate.wait(&pair);
+        // a change of the large one that is not replayed as long as it is looked at
+        pair.query("SELECT repl_pause('heroku', now => true)");
+        pair.poll_status("state = 'paused'");
+        pair.source.app("update item set n = 1 where id = 1");
+        let mut lock = pair.target.connect(TARGET_DATABASE);
+        lock.batch_execute("begin; lock table log")
+            .expect("the table is free");
+        drop(gate);
+        pair.poll("SELECT count(*) = 1 FROM repl_verifications WHERE \"table\" = 'public.log' AND state = 'running'");
+        pair.query("SELECT repl_resume('heroku')");
+        pair.wait_for("caught_up", SOON);
+        lock.batch_execute("rollback").expect("the lock goes");
+        going.join().expect("it is refused")
+    });
+    assert_says(
+        &error,
+        "55000",
+        &[
+            "cannot be compared: public.item (",
+            "the subscription is paused); comparing them behind the fence would take",
+            "too much of max_downtime",
+            "nothing has been changed",
+        ],
+    );
+    assert_eq!(
+        pair.query("SELECT count(*) FROM decamp.step WHERE name = 'fence'"),
+        "0"
+    );
+    assert_eq!(pair.status("state"), "streaming");
+    go(&pair, "");
+    assert_eq!(last_verification(&pair), ALL_EQUAL);
+    pair.stop_migration();
 }
 
 /// A table that nobody can compare is not taken over.

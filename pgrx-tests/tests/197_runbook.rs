@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use decamp_tests::fence::assert_fenced;
 use decamp_tests::installation::clean_environment;
 use decamp_tests::migration::NAME;
 use decamp_tests::observe::{SOON, assert_says};
@@ -428,8 +429,7 @@ fn runbook_for_a_target_that_is_lost() {
     pair.query(&format!("SELECT repl_fence('{NAME}')"));
     pair.target.stop(Mode::Immediate);
     let write = "insert into customers values (5000, 'x')";
-    let refused = pair.source.connect_as_app().batch_execute(write);
-    assert!(refused.is_err(), "it is fenced");
+    assert_fenced(&pair, &[write]);
     Part::of(&pair, "target lost, on the source").rest();
     pair.source.app(write);
     pair.assert_source_clean();

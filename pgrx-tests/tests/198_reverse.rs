@@ -6,48 +6,9 @@ use std::time::Duration;
 use decamp_tests::managed::{self, Managed};
 use decamp_tests::observe::{SOON, assert_says};
 use decamp_tests::pair::TARGET_DATABASE;
+use decamp_tests::reverse::{TABLES, WRITES, assert_equal, caught_up, refuses, state};
 use decamp_tests::source::DATABASE;
-use decamp_tests::step::Gate;
-use decamp_tests::{Mode, Pair, Server, compare, wait};
-
-const TABLES: &str = "create table item (id serial primary key, n int not null default 0, code text unique); \
-     insert into item (n, code) select i, 'c' || i from generate_series(1, 1000) as i; \
-     create table part (id int, day date, note text, item int references item on delete cascade, primary key (id, day)) \
-         partition by range (day); \
-     create table part_a partition of part for values from ('2020-01-01') to ('2021-01-01'); \
-     create table part_b partition of part for values from ('2021-01-01') to ('2022-01-01'); \
-     insert into part select i, date '2020-01-01' + i, 'n' || i, i from generate_series(1, 600) as i; \
-     create table keyless (a int, b text); insert into keyless select i % 10, 'x' from generate_series(1, 100) as i; \
-     create table other (id uuid primary key default gen_random_uuid(), j jsonb)";
-
-const WRITES: &str = "insert into item (n, code) select -i, 'w' || nextval('item_id_seq') from generate_series(1, 20) as i; \
-     update item set n = n + 1 where id % 7 = 0; \
-     delete from item where id = (select min(id) from item); \
-     update part set day = day + 200, note = note || '+' where id % 50 = 0 and day < '2021-01-01'; \
-     insert into keyless values (1, 'x'), (1, 'x'), (77, null); delete from keyless where a = 3 and ctid = (select min(ctid) from keyless where a = 3); \
-     insert into other (j) values ('{\"a\": 1}'), ('[]')";
-
-/// Both sides' rows and sequences are the same.
-fn assert_equal(pair: &Pair) {
-    compare::assert_same(&pair.source, DATABASE, &pair.target, TARGET_DATABASE);
-}
-
-fn refuses(server: &Server, database: &str) {
-    let error = server.fails(database, "insert into item (n) values (-99)");
-    assert_eq!(error.code().code(), "25006", "{error}");
-}
-
-fn state(pair: &Pair, name: &str) -> String {
-    pair.query(&format!(
-        "SELECT coalesce(max(state), 'none') FROM repl_status WHERE name = '{name}'"
-    ))
-}
-
-fn caught_up(pair: &Pair, name: &str) {
-    pair.query(&format!(
-        "SELECT repl_wait('{name}', 'caught_up', timeout => '90 seconds')"
-    ));
-}
+use decamp_tests::{Pair, compare, wait};
 
 #[test]
 fn reverse_there_and_back_and_there_again() {
@@ -149,6 +110,26 @@ fn says(pair: &Pair) {
         "55000",
         &["repl_stop('heroku_reverse'); first"],
     );
+    // whatever is asked of the one that has finished: both ways out are told
+    for call in [
+        "repl_fence('heroku')",
+        "repl_pause('heroku')",
+        "repl_wait('heroku', 'caught_up')",
+        "repl_resync('heroku', 'item')",
+        "repl_add_table('heroku', 'item')",
+        "repl_ddl('heroku', 'alter table item add x int')",
+        "repl_settle_sequences('heroku')",
+    ] {
+        assert_says(
+            &pair.refused(&format!("SELECT {call}")),
+            "55000",
+            &[
+                "has switched over",
+                "SELECT repl_switchover('heroku_reverse'); goes back",
+                "SELECT repl_stop('heroku_reverse'); then SELECT repl_stop('heroku');",
+            ],
+        );
+    }
     assert_says(
         &pair.refused("SELECT * FROM repl_switchover('heroku_reverse', reverse => false)"),
         "22023",
@@ -162,134 +143,6 @@ fn says(pair: &Pair) {
     pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '90 seconds')");
     caught_up(pair, "heroku_reverse");
     assert_equal(pair);
-}
-
-/// What dies after the way back was armed and before the fence: nothing is left of it, and the target takes writes.
-#[test]
-fn reverse_armed_and_interrupted() {
-    let pair = Pair::builder().preload().start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    let accidents: [fn(&Pair, i32); 4] = [
-        |pair, pid| pair.cancel(pid),
-        |pair, _| {
-            pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
-        },
-        |pair, _| pair.target.restart(Mode::Immediate),
-        |pair, _| pair.source.restart(Mode::Immediate),
-    ];
-    for accident in accidents {
-        let gate = Gate::before(&pair, "fence");
-        let mut client = pair.target.connect(TARGET_DATABASE);
-        let pid: i32 = client
-            .query_one("select pg_backend_pid()", &[])
-            .expect("a pid")
-            .get(0);
-        let calling = thread::spawn(move || {
-            client
-                .simple_query("SELECT * FROM repl_switchover('heroku')")
-                .map(drop)
-        });
-        gate.wait(&pair);
-        assert_eq!(state(&pair, "heroku_reverse"), "armed");
-        refuses(&pair.target, TARGET_DATABASE);
-        // ours goes on
-        pair.source.app(WRITES);
-        pair.poll("SELECT count(*) > 0 FROM item WHERE n = -20");
-        assert_says(
-            &pair.refused("SELECT repl_pause('heroku_reverse')"),
-            "55000",
-            &["is armed"],
-        );
-        assert_says(
-            &pair.refused("SELECT repl_unfence('heroku_reverse')"),
-            "55006",
-            &["under way for subscription", "Cancel the call"],
-        );
-        accident(&pair, pid);
-        drop(gate);
-        let ended = calling.join().expect("the call has ended");
-        if ended.is_err() {
-            pair.poll("SELECT count(*) = 1 FROM repl_status");
-            assert_eq!(
-                pair.query(
-                    "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'decamp%') \
-                          + (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'decamp_%')"
-                ),
-                "0"
-            );
-        } else {
-            // the source alone was away: the call has outlived that
-            pair.stop_way_back();
-            pair.query("SELECT repl_unfence('heroku', force => true)");
-        }
-        pair.source.app(WRITES);
-        pair.assert_migrated();
-    }
-    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
-    pair.sql(WRITES);
-    caught_up(&pair, "heroku_reverse");
-    assert_equal(&pair);
-    pair.stop_migration();
-}
-
-/// The worker dies after the last step was committed and before the target takes writes: the apply worker lets it.
-#[test]
-fn reverse_of_a_dead_call_begins_by_itself() {
-    let pair = Pair::builder().preload().start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    for back in [false, true] {
-        let (from, to) = if back {
-            ("heroku_reverse", "heroku")
-        } else {
-            ("heroku", "heroku_reverse")
-        };
-        let gate = Gate::before(&pair, "finished");
-        let mut client = pair.target.connect(TARGET_DATABASE);
-        let sql = format!("SELECT * FROM repl_switchover('{from}', max_downtime => '1 minute')");
-        let calling = thread::spawn(move || client.simple_query(&sql).map(drop));
-        gate.wait(&pair);
-        // whoever lowers the fence waits for this
-        let mut lock = if back {
-            pair.source.connect_as_app()
-        } else {
-            pair.target.connect(TARGET_DATABASE)
-        };
-        lock.batch_execute(&format!(
-            "begin; lock table decamp_{to}.origin in exclusive mode"
-        ))
-        .expect("a lock");
-        drop(gate);
-        pair.poll(&format!(
-            "SELECT state = 'finished' FROM repl_status WHERE name = '{from}'"
-        ));
-        pair.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_decamp switchover'");
-        let error = calling
-            .join()
-            .expect("the call has ended")
-            .expect_err("it has not seen the end");
-        let error = error.as_db_error().expect("the server's word");
-        assert_says(error, "58000", &["switchover is finished", "repl_status"]);
-        refuses(&pair.source, DATABASE);
-        refuses(&pair.target, TARGET_DATABASE);
-        lock.batch_execute("rollback").expect("the lock goes");
-        pair.poll(&format!(
-            "SELECT state = 'streaming' AND NOT fenced FROM repl_status WHERE name = '{to}'"
-        ));
-        if back {
-            pair.source.app(WRITES);
-            refuses(&pair.target, TARGET_DATABASE);
-        } else {
-            pair.sql(WRITES);
-            refuses(&pair.source, DATABASE);
-        }
-        caught_up(&pair, to);
-        assert_equal(&pair);
-    }
-    pair.query("SELECT repl_stop('heroku')");
-    pair.query("SELECT repl_stop('heroku_reverse')");
-    pair.assert_source_clean();
 }
 
 /// Neither side is a superuser's: triggers and foreign keys are off where we write, and on where the application does.
@@ -493,57 +346,81 @@ fn reverse_with_other_tables() {
     pair.query("SELECT repl_stop('heroku_reverse')");
 }
 
-/// What keeps a way back from being armed is said before anything is done.
+/// Tables that are changed on both sides while the way back works: it goes on with them, and so does what leads there again.
 #[test]
-fn reverse_refused() {
+fn reverse_with_changed_tables() {
     let pair = Pair::start();
-    pair.source.app(TABLES);
-    pair.stream("");
-    pair.sql("create role poor login; create schema decamp_heroku_reverse authorization poor");
-    let error = pair.refused("SELECT * FROM repl_switchover('heroku')");
-    assert_says(
-        &error,
-        "55000",
-        &[
-            "heroku_reverse",
-            "reverse => false",
-            "Nothing has been changed",
-        ],
+    let tables = ["grown", "renamed", "widened", "rekeyed", "keyless", "tree"];
+    pair.source.app(
+        "create table grown (id int primary key, n int not null); create table renamed (id int primary key, n int not null); \
+         create table widened (id int primary key, n int not null); create table rekeyed (id int primary key, n int not null); \
+         create table keyless (id int, n int not null); \
+         create table tree (id int primary key, n int not null) partition by range (id); \
+         create table leaf partition of tree for values from (0) to (250); create table rest partition of tree default",
     );
-    pair.sql("drop schema decamp_heroku_reverse");
-    pair.query("SELECT count(*) FROM repl_switchover('heroku')");
-    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
-    // by other hands
-    pair.source.app("drop schema decamp_heroku cascade");
-    let error = pair.refused("SELECT * FROM repl_switchover('heroku_reverse')");
-    assert_says(
-        &error,
-        "55000",
-        &["has lost the fence", "SELECT repl_stop('heroku')"],
-    );
-    assert_eq!(state(&pair, "heroku_reverse"), "streaming");
-}
-
-/// The old source is switched off for good without a word to us: what is here goes on, and can be cleaned up.
-#[test]
-fn reverse_to_a_source_that_is_lost() {
-    let pair = Pair::start();
-    pair.source.app(TABLES);
+    for table in tables {
+        pair.source.app(&format!(
+            "insert into {table} select i, i from generate_series(1, 500) as i"
+        ));
+    }
     pair.stream("");
     pair.query("SELECT count(*) FROM repl_switchover('heroku')");
     pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
-    pair.source.stop(Mode::Immediate);
-    pair.sql(WRITES);
-    pair.poll("SELECT summary LIKE 'Interrupted%' FROM repl_status WHERE name = 'heroku_reverse'");
-    pair.sql(WRITES);
-    let told = pair.query("SELECT repl_stop('heroku_reverse', rebuild => false)");
-    assert!(told.contains("capture removed from 4 tables"), "{told}");
-    pair.query("SELECT repl_stop('heroku', drop_source_objects => false)");
-    assert_eq!(
-        pair.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'decamp_%'"),
-        "0"
+    for statement in [
+        "alter table grown add more text not null default 'x', add even_more int",
+        "alter table renamed rename id to number",
+        "alter table widened alter n type bigint",
+        "alter table rekeyed drop constraint rekeyed_pkey, add primary key (n, id)",
+        "alter table keyless add more text default 'y'",
+        "alter table tree rename id to number",
+    ] {
+        pair.query(&format!(
+            "SELECT repl_ddl('heroku_reverse', $sql${statement}$sql$)"
+        ));
+    }
+    assert_says(
+        &pair
+            .refused("SELECT repl_ddl('heroku_reverse', 'alter table grown alter id type bigint')"),
+        "0A000",
+        &["Nothing has been changed", "before the first switchover"],
     );
-    pair.sql(WRITES);
+    pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    let write = |round: i32| {
+        let own = [
+            format!(
+                "insert into renamed (number, n) values ({}, 0)",
+                1000 + round
+            ),
+            format!("insert into widened values ({}, 5000000000)", 1000 + round),
+            format!("insert into rekeyed values ({}, 0)", 1000 + round),
+            format!("insert into grown values ({}, 0, 'own', 1)", 1000 + round),
+            "update rekeyed set n = n + 1 where id % 3 = 0; delete from keyless where id % 50 = 3"
+                .to_owned(),
+            "update grown set even_more = n; update renamed set number = -number where n = 17"
+                .to_owned(),
+        ];
+        let all = tables.map(|t| format!("update {t} set n = n + 1 where n % 7 = 0"));
+        [own.join("; "), all.join("; ")].join("; ")
+    };
+    let triggers = || {
+        let sql = "select string_agg(oid::text, ' ' order by oid) from pg_trigger where tgname like 'decamp%'";
+        pair.source.query_one_text(DATABASE, sql)
+    };
+    let mut renewed = Vec::new();
+    for round in 0..2 {
+        pair.sql(&write(round * 2));
+        caught_up(&pair, "heroku_reverse");
+        assert_equal(&pair);
+        pair.query("SELECT count(*) FROM repl_switchover('heroku_reverse')");
+        // at once: capture knows the tables as they are
+        pair.source.app(&write(round * 2 + 1));
+        pair.assert_migrated();
+        renewed.push(triggers());
+        pair.query("SELECT count(*) FROM repl_switchover('heroku')");
+        pair.query("SELECT repl_wait('heroku_reverse', 'streaming', timeout => '60 seconds')");
+    }
+    assert_eq!(renewed[0], renewed[1], "once is enough");
+    pair.stop_migration();
 }
 
 /// Sources of other versions, as targets.

@@ -58,12 +58,16 @@ mod fence;
 mod fence_barrier;
 #[path = "189_fence_revoke.rs"]
 mod fence_revoke;
+#[path = "186_forwarding.rs"]
+mod forwarding;
 #[path = "000_harness.rs"]
 mod harness;
 #[path = "071_helper.rs"]
 mod helper;
 #[path = "032_import.rs"]
 mod import;
+#[path = "033_import_refused.rs"]
+mod import_refused;
 #[path = "156_key_kinds.rs"]
 mod key_kinds;
 #[path = "178_keyless.rs"]
@@ -98,6 +102,8 @@ mod resync;
 mod resync_refusals;
 #[path = "198_reverse.rs"]
 mod reverse;
+#[path = "187_reverse_trouble.rs"]
+mod reverse_trouble;
 #[path = "153_rewrites.rs"]
 mod rewrites;
 #[path = "197_runbook.rs"]
@@ -134,6 +140,8 @@ mod verify;
 mod verify_kinds;
 #[path = "182_verify_schema.rs"]
 mod verify_schema;
+#[path = "183_verify_trouble.rs"]
+mod verify_trouble;
 #[path = "080_versions.rs"]
 mod versions;
 #[path = "100_workers.rs"]

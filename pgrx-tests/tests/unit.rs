@@ -30,6 +30,8 @@ mod part;
 mod pattern;
 #[path = "../../src/quote.rs"]
 mod quote;
+#[path = "../../src/import/reader.rs"]
+mod reader;
 #[path = "../../src/rendering.rs"]
 mod rendering;
 #[path = "../../src/report"]

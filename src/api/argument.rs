@@ -8,7 +8,7 @@ use crate::capture::fence;
 use crate::failure::Failure;
 use crate::pg::{activity, server, spi};
 use crate::relation::{self, Relation};
-use crate::subscription::{State, Subscription};
+use crate::subscription::{self, State, Subscription};
 
 /// Errors: 22004 for NULL.
 pub fn required<T>(value: Option<T>, argument: &str) -> Result<T, Failure> {
@@ -136,13 +136,12 @@ pub fn ambiguous(table: &str) -> Failure {
         .hint("Write it with its schema: 'public.name'.")
 }
 
-/// Errors: 55000 before the subscription has begun to copy, and when it has stopped.
+/// Errors: 55000 before the subscription has begun to copy, when it has stopped, and when it has switched over.
 pub fn refuse_early(subscription: &Subscription) -> Result<(), Failure> {
-    if matches!(
-        subscription.state,
-        State::Copying | State::Catchup | State::Streaming
-    ) {
-        return Ok(());
+    match subscription.state {
+        State::Copying | State::Catchup | State::Streaming => return Ok(()),
+        State::Finished => return Err(switched_over(subscription)),
+        _ => {}
     }
     let message = format!(
         "subscription {:?} is {}",
@@ -152,6 +151,33 @@ pub fn refuse_early(subscription: &Subscription) -> Result<(), Failure> {
     Err(Failure::new("55000", message)
         .detail("Nothing has been changed: its tables can be worked on once it has begun to copy.")
         .hint("SELECT * FROM repl_status tells what it waits for."))
+}
+
+/// The error for what cannot be done with one that has switched over. SQLSTATE 55000.
+pub fn switched_over(subscription: &Subscription) -> Failure {
+    Failure::new(
+        "55000",
+        format!(
+            "subscription {:?} has switched over already",
+            subscription.name
+        ),
+    )
+    .detail("Nothing has been changed by this call: nothing is replayed any more.")
+    .hint(after_switchover(subscription))
+}
+
+/// What can be typed then.
+pub fn after_switchover(subscription: &Subscription) -> String {
+    let name = &subscription.name;
+    match subscription::counterpart(subscription.id) {
+        None => {
+            format!("SELECT repl_stop('{name}'); ends it and lets the source take writes again.")
+        }
+        Some(back) => format!(
+            "SELECT repl_switchover('{0}'); goes back. To stay for good: SELECT repl_stop('{0}'); then SELECT repl_stop('{name}');",
+            back.name
+        ),
+    }
 }
 
 /// Errors: 55000 while the source is fenced: what would have to be made there would be a hole in the fence.

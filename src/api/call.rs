@@ -70,8 +70,8 @@ pub fn run(subscription: &Subscription, task: Task) -> Result<Vec<Step>, Failure
             (absent, seen) = (0, Instant::now());
         }
         // absent in two looks, with the steps read in between
-        let begun = !steps.is_empty() && absent > 1;
-        if begun || seen.elapsed() >= PATIENCE {
+        let gone = absent > 1 && run.has_begun();
+        if gone || seen.elapsed() >= PATIENCE {
             worker::pids(APPLY_CLASS, id)
                 .into_iter()
                 .for_each(worker::wake);

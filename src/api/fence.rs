@@ -10,9 +10,10 @@ use super::{argument, call};
 use crate::capture::{self, Names, fence};
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
-use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
+use crate::libpq::Role;
+use crate::pg::worker::{self, APPLY_CLASS, CALLER_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{note, server};
+use crate::session;
 use crate::subscription::{self, State, Subscription};
 use crate::switchover::Task;
 
@@ -68,15 +69,6 @@ fn raise(
     revoke: Option<&[String]>,
 ) -> Result<Interval, Failure> {
     let subscription = subscription::by_name(name)?;
-    if subscription.state == State::Finished {
-        return Err(
-            Failure::new("55000", format!("subscription {name:?} has switched over"))
-                .detail("The source is fenced, and stays so.")
-                .hint(format!(
-                    "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
-                )),
-        );
-    }
     argument::refuse_early(&subscription)?;
     let task = Task::Fence {
         timeout,
@@ -186,9 +178,22 @@ pub(super) fn refuse_under_way(subscription: &Subscription) -> Result<(), Failur
         return Ok(());
     }
     let name = &subscription.name;
-    Err(Failure::new("55006", format!("repl_fence or repl_switchover is under way for subscription {name:?}"))
-        .detail("Nothing has been changed by this call.")
-        .hint("Cancel the call (Ctrl-C, or pg_cancel_backend): what it has done is taken back, and the source takes writes again."))
+    let other = subscription::counterpart(subscription.id).map(|other| other.id);
+    let is_called = [Some(subscription.id), other]
+        .into_iter()
+        .flatten()
+        .any(|id| !worker::pids(CALLER_CLASS, id).is_empty());
+    let hint = if is_called {
+        "Cancel the call (Ctrl-C, or pg_cancel_backend): what it has done is taken back, and the source takes writes again."
+    } else {
+        "The call has ended, and what it has done is being taken back. Call this again in a moment."
+    };
+    Err(Failure::new(
+        "55006",
+        format!("repl_fence or repl_switchover is under way for subscription {name:?}"),
+    )
+    .detail("Nothing has been changed by this call.")
+    .hint(hint))
 }
 
 /// Whether there was a fence, or a part of one.
@@ -209,10 +214,7 @@ fn lower_on_source(subscription: &Subscription) -> Result<bool, Failure> {
             None => failure.detail(still),
         }
     };
-    let info = subscription.source_info()?;
-    let title = subscription.title("fence");
-    let mut source =
-        Connection::open(&info, Role::Source, &server::encoding(), &title).map_err(advice)?;
+    let mut source = session::open(subscription, Role::Source, "fence").map_err(advice)?;
     let names = Names::of(&subscription.name);
     if !capture::own(&mut source, &names, &subscription.uuid)? {
         return Ok(false);

@@ -35,11 +35,7 @@ fn repl_resume(name: default!(Option<&str>, "NULL")) -> Result<String, ErrorRepo
 fn pause(name: &str, now: bool) -> Result<String, Failure> {
     let subscription = subscription::by_name_locked(name)?;
     if subscription.state == State::Finished {
-        return Err(
-            Failure::new("55000", format!("subscription {name:?} has switched over"))
-                .detail("Nothing has been changed: no worker is running for it any more.")
-                .hint(format!("SELECT repl_stop('{name}'); ends it.")),
-        );
+        return Err(argument::switched_over(&subscription));
     }
     if subscription.state == State::Armed {
         return Err(super::fence::armed(&subscription));

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::libpq::Conninfo;
 use crate::pg::worker::{self, Kind};
 use crate::pg::{server, spi};
+use crate::quote::literal;
 use crate::relation;
 use crate::selection::Choice;
 use crate::subscription::{self, New};
@@ -165,7 +166,7 @@ pub fn refuse_shared(target: Option<&str>, taken: &[Table]) -> Result<(), Failur
     let other = row.text("subscription");
     Err(Failure::new("55000", format!("table {table} of the target belongs to subscription {other:?}"))
         .detail("Two subscriptions that write the same table would undo each other's rows. Nothing has been changed.")
-        .hint(format!("Leave it out with exclude => array['{table}'], or end the other one: SELECT repl_stop('{other}');")))
+        .hint(format!("Leave it out with exclude => array[{}], or end the other one: SELECT repl_stop('{other}');", literal(&table).trim())))
 }
 
 /// One error for all that is wrong, with the SQLSTATE of the first. `what`: what is not to be.

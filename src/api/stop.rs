@@ -13,9 +13,10 @@ use crate::applied;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::history;
-use crate::libpq::{Connection, Role};
+use crate::libpq::Role;
 use crate::pg::worker::{self, APPLY_CLASS, COPY_CLASS};
 use crate::pg::{latch, report, server, spi, xact};
+use crate::session;
 use crate::subscription::{self, State, Subscription};
 
 #[pg_extern(volatile, parallel_unsafe, security_definer)]
@@ -85,7 +86,11 @@ fn stop(name: &str, drop_source_objects: bool, rebuild: bool) -> Result<String, 
         (Some(_), true) => format!(
             "{line}; the fence is gone with it: the source takes writes again, which nobody carries over"
         ),
-        (Some(_), false) => format!("{line}; until then the source refuses writes"),
+        (Some(_), false) => format!(
+            "{line}; until then the source refuses writes, and rights that repl_fence has revoked stay so until the statements in \
+             {}.revoked are run, before that",
+            subscription.schema()
+        ),
     };
     event::record(Severity::Info, name, "subscription", &line, None);
     Ok(line)
@@ -105,6 +110,9 @@ fn refuse_needed(subscription: &Subscription) -> Result<(), Failure> {
             "A call of repl_switchover that was interrupted has left it; it is of no use any more.",
         )
     } else if subscription.state == State::Finished {
+        if source::has_lost_fence(subscription) {
+            return Ok(());
+        }
         (
             format!(
                 "subscription {back:?} brings back what is written since {name:?} has switched over"
@@ -162,13 +170,7 @@ fn end_workers(subscription: i32) -> Result<(), Failure> {
 }
 
 fn clean_target(subscription: &Subscription) -> Result<(), Failure> {
-    let info = subscription.target_info()?;
-    let mut target = Connection::open(
-        &info,
-        Role::TargetLook,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )?;
+    let mut target = session::open(subscription, Role::TargetLook, "stop")?;
     applied::forget(
         &mut target,
         &subscription.uuid,

@@ -88,24 +88,6 @@ fn go(
     dry_run: bool,
 ) -> Result<Vec<Step>, Failure> {
     let subscription = subscription::by_name(name)?;
-    let counterpart = subscription::counterpart(subscription.id);
-    if subscription.state == State::Finished {
-        let hint = match &counterpart {
-            None => format!(
-                "SELECT repl_stop('{name}'); ends it and lets the source take writes again."
-            ),
-            Some(back) => format!(
-                "SELECT repl_switchover('{0}'); goes back. To stay for good: SELECT repl_stop('{0}'); then SELECT repl_stop('{name}');",
-                back.name
-            ),
-        };
-        return Err(Failure::new(
-            "55000",
-            format!("subscription {name:?} has switched over already"),
-        )
-        .detail("Nothing has been changed by this call.")
-        .hint(hint));
-    }
     argument::refuse_early(&subscription)?;
     if max_downtime.is_zero() {
         return Err(Failure::new(
@@ -114,7 +96,7 @@ fn go(
         )
         .hint("Leave it out for 10 seconds. dry_run => true estimates how long it takes."));
     }
-    match &counterpart {
+    match &subscription::counterpart(subscription.id) {
         Some(back) if back.state == State::Finished && reverse => {}
         Some(back) if back.state == State::Finished => {
             return Err(Failure::new(

@@ -154,9 +154,7 @@ fn refuse_hopeless(name: &str, until: Until, no_worker: bool) -> Result<(), Fail
     if state == "finished" {
         return hopeless(
             "it has switched over".to_owned(),
-            Some(&format!(
-                "Nothing is replayed any more. SELECT repl_stop('{name}'); ends it."
-            )),
+            Some(&argument::after_switchover(&subscription::by_name(name)?)),
         );
     }
     if state == "errored" {

@@ -32,11 +32,7 @@ pub fn install_fenced(
 ) -> Result<(), Failure> {
     let partitions = members(source, table)?;
     let open = statements(source.version(), names, table, segments, &partitions);
-    let fenced = Statements {
-        objects: fence::in_all(&open.objects, names),
-        triggers: fence::in_all(&open.triggers, names),
-    };
-    put_on(source, table, fenced)
+    put_on(source, table, open.fenced(names))
 }
 
 fn put_on(source: &mut Connection, table: &Table, statements: Statements) -> Result<(), Failure> {
@@ -96,11 +92,67 @@ pub fn renew(
     ))
 }
 
+/// Puts capture on a fenced table that is another one since: what was captured of it before is dropped, and there is no moment
+/// without the fence. Errors: 55P03 when a lock was not to be had in time; nothing is changed then.
+pub fn renew_fenced(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+    segments: &[Segment],
+) -> Result<(), Failure> {
+    let renewed = renew_behind_fence(source, names, table, segments);
+    if renewed.is_err() {
+        source.rollback();
+    }
+    renewed
+}
+
+fn renew_behind_fence(
+    source: &mut Connection,
+    names: &Names,
+    table: &Table,
+    segments: &[Segment],
+) -> Result<(), Failure> {
+    let seconds = LOCK_TIMEOUT.as_secs();
+    source.batch(&format!(
+        "begin; set local lock_timeout = '{seconds}s'; lock table {} in access exclusive mode",
+        table.qualified()
+    ))?;
+    suspend(source, names, table)?;
+    let mut next = Vec::new();
+    for segment in segments.iter().filter(|s| s.table == table.oid) {
+        source.batch(&format!(
+            "drop table {}",
+            names.segment(segment.table, segment.number)
+        ))?;
+        // nothing that is known of it is believed of the one after it
+        next.push(Segment {
+            number: segment.number + 1,
+            ..*segment
+        });
+    }
+    let partitions = members(source, table)?;
+    let Statements { objects, triggers } =
+        statements(source.version(), names, table, &next, &partitions).fenced(names);
+    source.batch(&format!(
+        "set local check_function_bodies = off; {objects} {triggers} commit"
+    ))
+}
+
 /// What capture on a table is made of.
 struct Statements {
     /// the newest segment, if it is not there, and what needs no lock
     objects: String,
     triggers: String,
+}
+
+impl Statements {
+    fn fenced(self, names: &Names) -> Self {
+        Self {
+            objects: fence::in_all(&self.objects, names),
+            triggers: fence::in_all(&self.triggers, names),
+        }
+    }
 }
 
 fn statements(

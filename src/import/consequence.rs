@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::output::Refused;
-use super::statement::{Kind, Name, Subject, subject};
+use super::reader::Name;
+use super::statement::{Kind, Subject, subject};
 
 /// From the lightest to the gravest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

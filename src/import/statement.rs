@@ -1,7 +1,7 @@
 //! What a statement of a dump makes or changes. Pure. Reads only as much of SQL as pg_dump writes: the first words, and
 //! names, which pg_dump always qualifies.
 
-use crate::table::shown;
+use super::reader::{Name, Reader, part};
 
 /// What kind of thing, as far as it matters whether rows can go on without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,27 +31,6 @@ pub struct Subject {
     /// `table public.orders`, `primary key of table public.orders`
     pub what: String,
     pub table: Option<Name>,
-}
-
-/// A possibly qualified name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    pub schema: Option<String>,
-    pub name: String,
-}
-
-impl Name {
-    pub fn shown(&self) -> String {
-        match &self.schema {
-            Some(schema) => shown(schema, &self.name),
-            None => part(&self.name),
-        }
-    }
-}
-
-fn part(name: &str) -> String {
-    let qualified = shown("x", name);
-    qualified["x.".len()..].to_owned()
 }
 
 pub fn subject(statement: &str) -> Subject {
@@ -253,100 +232,6 @@ fn first_line(statement: &str) -> &str {
     let line = statement.trim().lines().next().unwrap_or_default();
     let end = line.char_indices().nth(60).map_or(line.len(), |(at, _)| at);
     line[..end].trim_end_matches([' ', '(', ';'])
-}
-
-/// Reads words and names off the front of a statement.
-struct Reader<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.trim_start(),
-        }
-    }
-
-    /// The next word, if it is this one.
-    fn take(&mut self, word: &str) -> bool {
-        let (found, after) = self.bare();
-        let same = found.eq_ignore_ascii_case(word);
-        if same {
-            self.rest = after;
-        }
-        same
-    }
-
-    fn take_all(&mut self, words: &[&str]) {
-        words.iter().all(|word| self.take(word));
-    }
-
-    /// The next word, in upper case.
-    fn word(&mut self) -> Option<String> {
-        let (found, after) = self.bare();
-        self.rest = after;
-        (!found.is_empty()).then(|| found.to_uppercase())
-    }
-
-    fn bare(&self) -> (&'a str, &'a str) {
-        let end = self
-            .rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-            .unwrap_or(self.rest.len());
-        let (found, after) = self.rest.split_at(end);
-        (found, after.trim_start())
-    }
-
-    /// The next name, `a` or `a.b`; of more parts the last two.
-    fn name(&mut self) -> Option<Name> {
-        let mut parts = vec![self.identifier()?];
-        while let Some(after) = self.rest.strip_prefix('.') {
-            self.rest = after;
-            parts.push(self.identifier()?);
-        }
-        self.rest = self.rest.trim_start();
-        let name = parts.pop()?;
-        Some(Name {
-            schema: parts.pop(),
-            name,
-        })
-    }
-
-    fn identifier(&mut self) -> Option<String> {
-        let Some(mut rest) = self.rest.strip_prefix('"') else {
-            let end = self.bare().0.len();
-            let (found, after) = self.rest.split_at(end);
-            self.rest = after;
-            return (!found.is_empty()).then(|| found.to_owned());
-        };
-        let mut name = String::new();
-        loop {
-            let (inside, after) = rest.split_once('"')?;
-            name.push_str(inside);
-            match after.strip_prefix('"') {
-                Some(more) => {
-                    name.push('"');
-                    rest = more;
-                }
-                None => {
-                    self.rest = after;
-                    return Some(name);
-                }
-            }
-        }
-    }
-
-    /// Goes on behind the next occurrence of a word; names in between are stepped over as wholes.
-    fn skip_to(&mut self, word: &str) -> Option<()> {
-        while !self.take(word) {
-            if self.name().is_none() {
-                let mut chars = self.rest.chars();
-                chars.next()?;
-                self.rest = chars.as_str().trim_start();
-            }
-        }
-        Some(())
-    }
 }
 
 #[cfg(test)]

@@ -183,11 +183,17 @@ fn refused(origin: Origin, message: &str) -> Failure {
     if message.contains("password authentication failed")
         || message.contains("no password supplied")
     {
+        let side = match origin {
+            Origin::Target => "target",
+            _ => "source",
+        };
         with(
             failure,
             "28P01",
-            "Check user and password; : / @ % in a URI's password must be percent-encoded. For a running subscription: \
-             SELECT repl_alter(name, source => '...').",
+            &format!(
+                "Check user and password; : / @ % in a URI's password must be percent-encoded. For a running subscription: \
+                 SELECT repl_alter(name, {side} => '...')."
+            ),
         )
     } else if message.contains("pg_hba.conf") {
         let hint = if message.contains("no encryption") {

@@ -35,6 +35,7 @@ use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, CALLER_CLASS, SWITCHOVER_CLASS};
 use crate::pg::{activity, latch, liveness, report, server, xact};
 use crate::relation::{self, Relation};
+use crate::session;
 use crate::step::{Outcome, Run};
 use crate::subscription::{self, Fence, Subscription};
 use crate::switchover::{Order, Task};
@@ -189,10 +190,7 @@ impl Errand {
     /// The connection to the source that alone may raise and lower the fence.
     fn source(&mut self) -> Result<&mut Connection, Failure> {
         if self.source.is_none() {
-            let (info, encoding) =
-                xact::run(|| Ok((self.subscription.source_info()?, server::encoding())))?;
-            let title = self.subscription.title("switchover");
-            let mut source = Connection::open(&info, Role::Source, &encoding, &title)?;
+            let mut source = session::open(&self.subscription, Role::Source, "switchover")?;
             fence::lock(&mut source, &self.subscription.uuid, PATIENCE)?;
             if !capture::own(&mut source, &self.names, &self.subscription.uuid)? {
                 return Err(capture::missed(
@@ -209,10 +207,8 @@ impl Errand {
     fn sides(&mut self) -> Result<(&mut Connection, &mut Connection), Failure> {
         self.source()?;
         if self.target.is_none() {
-            let (info, encoding) =
-                xact::run(|| Ok((self.subscription.target_info()?, server::encoding())))?;
-            let title = self.subscription.title("switchover");
-            self.target = Some(Connection::open(&info, Role::Target, &encoding, &title)?);
+            let target = session::open(&self.subscription, Role::Target, "switchover")?;
+            self.target = Some(target);
         }
         let (Some(source), Some(target)) = (&mut self.source, &mut self.target) else {
             unreachable!("both were opened above")

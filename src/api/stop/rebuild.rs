@@ -4,8 +4,9 @@ use crate::applied;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::{report, server, settings};
+use crate::pg::{report, settings};
 use crate::rebuild;
+use crate::session;
 use crate::subscription::Subscription;
 use crate::task::{self, Kind, Task};
 
@@ -37,14 +38,7 @@ pub fn finish(subscription: &Subscription, build: bool) -> Result<usize, Failure
 }
 
 fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
-    let info = subscription.target_info()?;
-    let mut target = Connection::open(
-        &info,
-        Role::TargetLook,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )
-    .map_err(|failure| {
+    let mut target = session::open(subscription, Role::TargetLook, "stop").map_err(|failure| {
         failure.hint(format!(
             "What was taken off there (indexes, keys, triggers) is to be put back. Call repl_stop again when it can be reached, \
              or leave them: SELECT repl_stop('{}', rebuild => false);",

@@ -1,21 +1,29 @@
-//! Removes every trace from the source.
+//! The source of a subscription that is stopped: every trace is removed from it.
 
+use crate::capture::{self, Names, fence};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::server;
+use crate::session;
 use crate::subscription::Subscription;
 use crate::uninstall;
 
+fn connect(subscription: &Subscription) -> Result<Connection, Failure> {
+    session::open(subscription, Role::Source, "stop")
+}
+
+/// The source is there, and takes writes that should be refused: by other hands.
+pub fn has_lost_fence(subscription: &Subscription) -> bool {
+    let names = Names::of(&subscription.name);
+    let stands = connect(subscription).and_then(|mut source| {
+        Ok(capture::own(&mut source, &names, &subscription.uuid)?
+            && fence::standing(&mut source, &names)?.is_whole())
+    });
+    stands.is_ok_and(|stands| !stands)
+}
+
 /// How many tables were captured.
 pub fn clean(subscription: &Subscription) -> Result<usize, Failure> {
-    let info = subscription.source_info()?;
-    Connection::open(
-        &info,
-        Role::Source,
-        &server::encoding(),
-        &subscription.title("stop"),
-    )
-    .and_then(|mut source| uninstall::run(&mut source, subscription))
+    connect(subscription).and_then(|mut source| uninstall::run(&mut source, subscription))
     .map_err(|failure| {
         if failure.disconnected {
             failure.hint(format!(

@@ -6,7 +6,7 @@ use super::Errand;
 use crate::capture::{self, fence, revocation};
 use crate::failure::Failure;
 use crate::pg::{note, xact};
-use crate::quote;
+use crate::quote::{self, literal};
 use crate::step::Outcome;
 use crate::subscription::{self, Fence};
 
@@ -147,8 +147,9 @@ impl Errand {
             format!("table {table} cannot be fenced: its capture triggers are dropped or disabled"),
         )
         .hint(format!(
-            "SELECT repl_resync('{}', '{table}'); copies it anew and captures it again.",
-            self.subscription.name
+            "SELECT repl_resync('{}', {}); copies it anew and captures it again.",
+            self.subscription.name,
+            literal(&table).trim()
         )))
     }
 }

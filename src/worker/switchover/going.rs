@@ -147,7 +147,7 @@ impl Errand {
             let finished = xact::run(|| Ok(subscription::counterpart(id)))?
                 .filter(|back| back.state == State::Finished);
             if let Some(finished) = finished {
-                let message = self.look_back(finished)?;
+                let message = self.look_back(&finished)?;
                 return self.done(&message);
             }
             return self.end(

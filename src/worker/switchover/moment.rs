@@ -12,7 +12,8 @@ use super::Errand;
 use crate::capture::segment;
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
-use crate::pg::{latch, server, xact};
+use crate::pg::latch;
+use crate::session;
 
 const TRIES: u32 = 500;
 const BEGIN: &str = "begin isolation level repeatable read";
@@ -73,9 +74,6 @@ impl Errand {
     }
 
     pub(super) fn eye(&self) -> Result<Connection, Failure> {
-        let (info, encoding) =
-            xact::run(|| Ok((self.subscription.target_info()?, server::encoding())))?;
-        let title = self.subscription.title("switchover");
-        Connection::open(&info, Role::TargetLook, &encoding, &title)
+        session::open(&self.subscription, Role::TargetLook, "switchover")
     }
 }

@@ -150,13 +150,13 @@ impl Errand {
         if doubted <= max_downtime / DOUBTED {
             return Ok(proof);
         }
-        let unknown = |line: &&Line| line.equal.is_none();
+        let unknown = by_name(&verified).filter(|line| line.equal.is_none());
         Err(Failure::new(
             "55000",
             format!(
                 "rows that change too fast cannot be compared: {}; comparing them behind the fence would take {:.1} s, too much of \
                  max_downtime",
-                with_notes(verified.values().filter(unknown)),
+                with_notes(unknown),
                 doubted.as_secs_f64()
             ),
         )
@@ -185,20 +185,18 @@ impl Errand {
 
     /// Errors: 55000 when a table is not equal, or was not read.
     fn refuse_different(&self, verified: &HashMap<u32, Line>) -> Result<(), Failure> {
-        let mut lines: Vec<&Line> = verified.values().collect();
-        lines.sort_by(|a, b| a.table.cmp(&b.table));
-        let different: Vec<&Line> = lines
-            .iter()
-            .copied()
+        let tables: Vec<&str> = by_name(verified)
             .filter(|line| line.equal == Some(false))
+            .map(|line| line.table.as_str())
             .collect();
-        let unread = |line: &&Line| line.equal.is_none() && line.summing.is_none();
         let name = &self.subscription.name;
-        if different.is_empty() {
-            if !lines.iter().any(unread) {
+        if tables.is_empty() {
+            let mut unread = by_name(verified)
+                .filter(|line| line.equal.is_none() && line.summing.is_none())
+                .peekable();
+            if unread.peek().is_none() {
                 return Ok(());
             }
-            let unread = lines.iter().copied().filter(unread);
             return Err(Failure::new(
                 "55000",
                 format!("not all tables could be compared: {}", with_notes(unread)),
@@ -207,7 +205,6 @@ impl Errand {
                 "SELECT * FROM repl_verifications WHERE subscription = '{name}'; tells more. Once mended, call it again."
             )));
         }
-        let tables: Vec<&str> = different.iter().map(|line| line.table.as_str()).collect();
         let chosen: Vec<String> = tables
             .iter()
             .map(|table| literal(table).trim().to_owned())
@@ -222,7 +219,7 @@ impl Errand {
             format!(
                 "{} of {} tables differ on the target: {}",
                 tables.len(),
-                lines.len(),
+                verified.len(),
                 shown(&tables)
             ),
         )
@@ -281,6 +278,12 @@ impl Errand {
         }
         Ok(())
     }
+}
+
+fn by_name(verified: &HashMap<u32, Line>) -> impl Iterator<Item = &Line> {
+    let mut lines: Vec<&Line> = verified.values().collect();
+    lines.sort_by(|a, b| a.table.cmp(&b.table));
+    lines.into_iter()
 }
 
 fn with_notes<'a>(lines: impl Iterator<Item = &'a Line>) -> String {

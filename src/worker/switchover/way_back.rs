@@ -9,14 +9,18 @@
 use std::time::{Duration, Instant};
 
 use super::{Errand, LOWERING, PATIENCE};
-use crate::capture::{self, Names, Purpose, fence, segment};
+use crate::applied;
+use crate::capture::segment::{self, Segment};
+use crate::capture::{self, Names, Purpose, fence};
+use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::libpq::{Connection, Role};
 use crate::pg::worker::{self, APPLY_CLASS, Kind, SWITCHOVER_CLASS};
 use crate::pg::{latch, report, server, xact};
-use crate::relation;
+use crate::relation::{self, Relation};
 use crate::retry::Backoff;
+use crate::session;
 use crate::subscription::{self, New, State, Subscription};
 use crate::switchover;
 use crate::table::Table;
@@ -24,6 +28,9 @@ use crate::uninstall;
 
 /// All of the target's tables together are waited for so long.
 const INSTALLING: Duration = Duration::from_secs(60);
+
+/// How capture comes on a table.
+type PutOn = fn(&mut Connection, &Names, &Table, &[Segment]) -> Result<(), Failure>;
 
 /// The subscription that leads back, not yet at work.
 pub(super) struct WayBack {
@@ -38,7 +45,7 @@ impl Errand {
     pub(super) fn arm(&mut self) -> Result<String, Failure> {
         let id = self.subscription.id;
         match xact::run(|| Ok(subscription::counterpart(id)))? {
-            Some(finished) if finished.state == State::Finished => self.recall(finished),
+            Some(finished) if finished.state == State::Finished => self.recall(&finished),
             Some(armed) if armed.state == State::Armed => {
                 disarm(&armed)?;
                 self.arm_anew()
@@ -60,17 +67,13 @@ impl Errand {
     }
 
     /// One that has switched over to here, and goes on with what is written there after the last step.
-    fn recall(&mut self, back: Subscription) -> Result<String, Failure> {
+    fn recall(&mut self, back: &Subscription) -> Result<String, Failure> {
         let message = self.look_back(back)?;
-        let back = self
-            .way_back
-            .as_ref()
-            .expect("just looked at")
-            .subscription
-            .id;
+        let (back, uuid) = (back.id, &back.uuid);
         let known = xact::run(|| Ok(relation::of(back)))?;
         let tables = self.targets()?;
-        // repl_add_table and repl_remove_table since
+        // repl_ddl, repl_add_table and repl_remove_table since
+        let changed = self.changed(&known, &tables)?;
         let new: Vec<Table> = tables
             .iter()
             .filter(|t| known.iter().all(|r| r.oid != t.oid))
@@ -81,7 +84,11 @@ impl Errand {
             .filter(|r| tables.iter().all(|t| t.oid != r.oid));
         self.untouched.set(false);
         xact::run(|| {
-            for table in &new {
+            // what is known of the old ones is of no use
+            for table in &changed {
+                relation::remove(back, table.oid);
+            }
+            for table in changed.iter().chain(&new) {
                 relation::insert(back, table);
             }
             for relation in gone {
@@ -89,16 +96,34 @@ impl Errand {
             }
             Ok(())
         })?;
-        self.capture_all(&new)?;
+        for table in changed.iter().filter(|t| t.key.is_empty()) {
+            applied::forget_snapshot(self.source()?, uuid, table.oid)?;
+        }
+        self.capture_all(&changed, capture::renew_fenced, Purpose::Remove)?;
+        self.capture_all(&new, capture::install_fenced, Purpose::Install)?;
         Ok(message)
     }
 
+    /// Those of `tables` that are not what they were when capture was put on them.
+    fn changed(&mut self, known: &[Relation], tables: &[Table]) -> Result<Vec<Table>, Failure> {
+        let oids: Vec<u32> = known.iter().map(|r| r.oid).collect();
+        let back = self.way_back.as_mut().expect("it is being armed");
+        let prints = catalog::fingerprints(&mut back.source, &oids)?;
+        let is_another = |relation: &Relation| {
+            let shape = prints.get(&relation.oid).map(|print| &print.shape);
+            relation.fingerprint.as_ref().map(|print| &print.shape) != shape
+        };
+        Ok(tables
+            .iter()
+            .filter(|t| known.iter().any(|r| r.oid == t.oid && is_another(r)))
+            .cloned()
+            .collect())
+    }
+
     /// Errors: 55000 when it cannot go on.
-    pub(super) fn look_back(&mut self, back: Subscription) -> Result<String, Failure> {
-        let names = Names::of(&back.name);
-        let mut source = self.reach(&back)?;
-        if !capture::own(&mut source, &names, &back.uuid)?
-            || !fence::standing(&mut source, &names)?.is_whole()
+    pub(super) fn look_back(&mut self, back: &Subscription) -> Result<String, Failure> {
+        let WayBack { names, source, .. } = self.way_back.insert(reach(back)?);
+        if !capture::own(source, names, &back.uuid)? || !fence::standing(source, names)?.is_whole()
         {
             return Err(Failure::new(
                 "55000",
@@ -109,20 +134,15 @@ impl Errand {
             )
             .detail("It may have taken writes of its own since the last switchover.")
             .hint(format!(
-                "SELECT repl_stop('{}'); forgets it; the next call arms a new way back.",
-                back.name
+                "SELECT repl_stop('{}'); forgets it. SELECT * FROM repl_verify('{}'); tells whether it has, and repair => true \
+                 undoes them. The next call arms a new way back.",
+                back.name, self.subscription.name
             )));
         }
-        let message = format!(
+        Ok(format!(
             "{} leads back: it goes on with what is written there after the last step",
             back.name
-        );
-        self.way_back = Some(WayBack {
-            subscription: back,
-            names,
-            source,
-        });
-        Ok(message)
+        ))
     }
 
     fn arm_anew(&mut self) -> Result<String, Failure> {
@@ -130,18 +150,10 @@ impl Errand {
         let id = xact::run(|| self.write_down())?;
         let back = xact::run(|| Ok(subscription::by_id(id)))?
             .ok_or_else(|| Failure::new("55000", "somebody has stopped the way back"))?;
-        let names = Names::of(&back.name);
         // known from here on, so that it is taken back whatever happens
-        let source = self.reach(&back)?;
-        self.way_back = Some(WayBack {
-            subscription: back.clone(),
-            names: names.clone(),
-            source,
-        });
-        let uuid = self.subscription.uuid.clone();
-        let source = &mut self.way_back.as_mut().expect("just set").source;
-        capture::prepare(source, &names, &back.uuid)?;
-        fence::admit(source, &names, &uuid)?;
+        let WayBack { names, source, .. } = self.way_back.insert(reach(&back)?);
+        capture::prepare(source, names, &back.uuid)?;
+        fence::admit(source, names, &self.subscription.uuid)?;
         let tables = self.targets()?;
         xact::run(|| {
             for table in &tables {
@@ -149,7 +161,7 @@ impl Errand {
             }
             Ok(())
         })?;
-        self.capture_all(&tables)?;
+        self.capture_all(&tables, capture::install_fenced, Purpose::Install)?;
         let ours = self.names.clone();
         fence::admit(self.source()?, &ours, &back.uuid)?;
         Ok(format!(
@@ -193,22 +205,6 @@ impl Errand {
         Ok(id)
     }
 
-    /// Alone at it.
-    fn reach(&self, back: &Subscription) -> Result<Connection, Failure> {
-        let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
-        let mut source =
-            Connection::open(&info, Role::Source, &encoding, &back.title("switchover"))?;
-        if !worker::claim(SWITCHOVER_CLASS, back.id, PATIENCE) {
-            return Err(Failure::new(
-                "55006",
-                format!("another call is at work for subscription {:?}", back.name),
-            )
-            .hint("Wait for it, or cancel it."));
-        }
-        fence::lock(&mut source, &back.uuid, PATIENCE)?;
-        Ok(source)
-    }
-
     /// The tables that we replay into.
     fn targets(&mut self) -> Result<Vec<Table>, Failure> {
         let pairs = self.counterparts()?;
@@ -216,7 +212,12 @@ impl Errand {
     }
 
     /// Fenced from the beginning: what we replay meanwhile is not to be captured. Replay goes on, and both wait for each other's locks.
-    fn capture_all(&mut self, tables: &[Table]) -> Result<(), Failure> {
+    fn capture_all(
+        &mut self,
+        tables: &[Table],
+        put_on: PutOn,
+        purpose: Purpose,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + INSTALLING;
         let mut backoff = Backoff::default();
         let mut open: Vec<&Table> = tables.iter().collect();
@@ -227,7 +228,7 @@ impl Errand {
             let mut locked = None;
             let mut left = Vec::new();
             for table in open {
-                match capture::install_fenced(&mut back.source, &back.names, table, &segments) {
+                match put_on(&mut back.source, &back.names, table, &segments) {
                     Ok(()) => {}
                     Err(failure) if failure.is_lock_timeout() => {
                         left.push(table);
@@ -242,7 +243,7 @@ impl Errand {
                 return Ok(());
             };
             if Instant::now() >= deadline {
-                let who = capture::holders(&mut back.source, first.oid, Purpose::Install)?;
+                let who = capture::holders(&mut back.source, first.oid, purpose)?;
                 return Err(failure
                     .detail(format!("In the way on the target: {who}."))
                     .hint("End those sessions or wait for them, then call it again."));
@@ -313,7 +314,7 @@ impl Errand {
                 Ok(()) => break Ok(()),
                 Err(failure) if Instant::now() >= deadline => break Err(failure),
                 Err(failure) if failure.disconnected => {
-                    if let Ok(source) = self.reach(&back.subscription) {
+                    if let Ok(source) = connect(&back.subscription) {
                         back.source = source;
                     }
                 }
@@ -352,10 +353,38 @@ impl Errand {
     }
 }
 
+/// Alone at it, until it is disarmed or open.
+fn reach(back: &Subscription) -> Result<WayBack, Failure> {
+    if !worker::claim(SWITCHOVER_CLASS, back.id, PATIENCE) {
+        return Err(Failure::new(
+            "55006",
+            format!("another call is at work for subscription {:?}", back.name),
+        )
+        .hint("Wait for it, or cancel it."));
+    }
+    match connect(back) {
+        Ok(source) => Ok(WayBack {
+            subscription: back.clone(),
+            names: Names::of(&back.name),
+            source,
+        }),
+        Err(failure) => {
+            worker::release(SWITCHOVER_CLASS, back.id);
+            Err(failure)
+        }
+    }
+}
+
+/// With the fence's lock.
+fn connect(back: &Subscription) -> Result<Connection, Failure> {
+    let mut source = session::open(back, Role::Source, "switchover")?;
+    fence::lock(&mut source, &back.uuid, PATIENCE)?;
+    Ok(source)
+}
+
 /// Takes capture off the target again, and forgets the subscription.
 pub fn disarm(back: &Subscription) -> Result<(), Failure> {
-    let (info, encoding) = xact::run(|| Ok((back.source_info()?, server::encoding())))?;
-    let mut source = Connection::open(&info, Role::Source, &encoding, &back.title("stop"))?;
+    let mut source = session::open(back, Role::Source, "stop")?;
     uninstall::run(&mut source, back)?;
     xact::run(|| {
         subscription::drop_armed(back.id);

@@ -37,6 +37,7 @@ pub fn is_far_behind(plan: &Plan, sides: &Sides, ladder: &Ladder) -> bool {
 pub type Noted<'a> = dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure> + 'a;
 
 /// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it.
+/// Returns the statements that delete what the last batch replayed: they go before whatever the source is told next.
 ///
 /// After an `Err` drop both connections.
 pub fn catch_up(
@@ -45,7 +46,7 @@ pub fn catch_up(
     shunned: &[u32],
     ladder: &Ladder,
     noted: &mut Noted,
-) -> Result<(), Trouble> {
+) -> Result<Vec<String>, Trouble> {
     let known = sides.known;
     let behind: Vec<u32> = plans
         .iter()
@@ -81,11 +82,7 @@ pub fn catch_up(
         run.committed(fetch);
         wanted = noted(&counts)?;
     }
-    let last = run.deletions(sides);
-    if !last.is_empty() {
-        sides.source.batch(&last.join(";\n"))?;
-    }
-    Ok(())
+    Ok(run.deletions(sides))
 }
 
 /// Batches that follow one another.

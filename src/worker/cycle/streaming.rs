@@ -55,11 +55,14 @@ impl Cycle<'_> {
         let (as_of, mut pending) = match self.next.take() {
             Some(known) => known,
             None => {
-                let as_of = meter::now();
-                let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
-                (as_of, self.poll(planned, rests)?)
+                let as_of = self.session.source.as_of();
+                (as_of, self.poll(self.planned(), rests)?)
             }
         };
+        if self.segments.are_new() && !pending.is_empty() {
+            // what has piled up is closed first: sealed it goes faster, and the next of it is on its way all the time
+            self.tend_segments()?;
+        }
         memory.shunned.retain(|s| s.until > Instant::now());
         pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
@@ -71,10 +74,11 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
-        let far = self.catch_up(memory, &pending)?;
+        let (far, deletions) = self.catch_up(memory, &pending)?;
         pending.oids.retain(|oid| !far.contains(oid));
         pending.shunned.extend(&far);
         if pending.is_empty() {
+            self.look_further(memory, deletions)?;
             return Ok(Found::More);
         }
         let as_of = meter::now();
@@ -87,6 +91,7 @@ impl Cycle<'_> {
                 uuid: &self.session.subscription.uuid,
                 known: &self.source,
             },
+            deletions,
             &mut self.plans,
             &pending,
             &memory.ladder,
@@ -110,8 +115,30 @@ impl Cycle<'_> {
         }
     }
 
-    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others.
-    fn catch_up(&mut self, memory: &mut Memory, pending: &Pending) -> Result<Vec<u32>, Trouble> {
+    /// Between two runs of batches: a poll, behind the last deletions, and what the status and the segments are looked after with.
+    fn look_further(&mut self, memory: &Memory, deletions: Vec<String>) -> Result<(), Failure> {
+        let planned = self.planned();
+        let poll = self.segments.poll_question(deletions, &planned);
+        let mut questions = vec![poll.clone()];
+        if self.is_count_due(memory) {
+            questions.extend(self.segments.backlog_questions(&self.captured()));
+        }
+        questions.push(self.segments.sizes_question());
+        let source = &mut self.session.source;
+        let as_of = meter::now();
+        source.foretell(&questions)?;
+        let rows = source.ask(&poll)?;
+        self.next = Some((as_of, self.segments.polled(&rows, &planned)));
+        Ok(())
+    }
+
+    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others; and
+    /// the deletions that are still to be sent.
+    fn catch_up(
+        &mut self,
+        memory: &mut Memory,
+        pending: &Pending,
+    ) -> Result<(Vec<u32>, Vec<String>), Trouble> {
         let id = self.id();
         let session = &mut *self.session;
         let mut sides = replay::Sides {
@@ -124,6 +151,7 @@ impl Cycle<'_> {
         };
         memory.ladder.rest();
         let ladder = &memory.ladder;
+        let mut deletions = Vec::new();
         if !pending.truncated {
             let deadline = Instant::now() + RUN;
             let meter = &mut memory.meter;
@@ -131,7 +159,7 @@ impl Cycle<'_> {
                 note(id, counts, meter)?;
                 Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
             };
-            replay::catch_up(
+            deletions = replay::catch_up(
                 &mut sides,
                 &mut self.plans,
                 &pending.shunned,
@@ -142,7 +170,7 @@ impl Cycle<'_> {
         let far = self.plans.iter().filter(|plan| {
             pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &sides, ladder)
         });
-        Ok(far.map(|plan| plan.oid).collect())
+        Ok((far.map(|plan| plan.oid).collect(), deletions))
     }
 
     /// While nobody writes to the source at all it is asked for no more than that: to look into a thousand segments costs it ten

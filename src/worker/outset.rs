@@ -34,7 +34,7 @@ pub fn questions(
     Ok(questions)
 }
 
-/// What a look around begins with, after its snapshot; where nothing has changed, all but the first.
+/// What a look around goes on with when its snapshot is another than before.
 pub fn of_a_look(names: &Names) -> [Question; 2] {
     [fence::question(names), sequence::question()]
 }

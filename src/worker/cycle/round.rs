@@ -29,9 +29,10 @@ impl Cycle<'_> {
         let now = self.sight()?;
         let unchanged = self.looked_at.as_ref() == Some(&now);
         self.looked_at = None;
-        let first = outset::of_a_look(&self.session.names);
-        let known = usize::from(unchanged);
-        self.session.source.foretell(&first[known..])?;
+        if !unchanged {
+            let questions = outset::of_a_look(&self.session.names);
+            self.session.source.foretell(&questions)?;
+        }
         self.look_at_fence(unchanged)?;
         self.silence()?;
         self.follow_sequences(unchanged)?;

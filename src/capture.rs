@@ -17,19 +17,19 @@ pub mod revocation;
 pub mod segment;
 
 pub use blocker::{Blocker, blockers, terminate};
-pub use gap::{Watch, watch};
+pub use gap::{Watch, question as watch_question, watch};
 pub use holder::{Purpose, holders};
 pub use install::{
     install, install_fenced, installed, members, reinstall, renew, renew_fenced, settle, suspend,
 };
-pub use key::{Change as KeyChange, changes as key_changes, renaming};
+pub use key::{Change as KeyChange, changes as key_changes, question as key_question, renaming};
 pub use partition::Partition;
 pub use removal::{drop_schema, remove, take_off, triggers_by_table};
 
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote::{ident, literal, qualified};
 use crate::retry::MISSED;
 use crate::template::fill;
@@ -105,25 +105,15 @@ pub fn prepare(source: &mut Connection, names: &Names, uuid: &str) -> Result<(),
 
 /// Whether our schema is on the source. Errors: 55000 when a schema of that name has another origin.
 pub fn own(source: &mut Connection, names: &Names, uuid: &str) -> Result<bool, Failure> {
-    let schema = names.schema();
-    let present = source.query(
-        "select to_regclass($1) is not null as present",
-        &[Some(&qualified(&schema, "origin"))],
-    )?[0]
-        .flag("present");
-    if !present {
+    let [present, origin] = origin_questions(names);
+    if !source.ask(&present)?[0].flag("present") {
         return Ok(false);
     }
-    let origin = source.query(
-        &format!(
-            "select subscription::text as uuid from {}",
-            qualified(&schema, "origin")
-        ),
-        &[],
-    )?;
+    let origin = source.ask(&origin)?;
     if origin.iter().any(|row| row.text("uuid") == uuid) {
         return Ok(true);
     }
+    let schema = names.schema();
     Err(Failure::new("55000", format!("schema {schema:?} on the source belongs to another subscription"))
         .detail("Its deltas are not ours to read or to delete.")
         .hint(format!(
@@ -132,22 +122,32 @@ pub fn own(source: &mut Connection, names: &Names, uuid: &str) -> Result<bool, F
         )))
 }
 
+/// What [`own`] asks.
+pub fn origin_questions(names: &Names) -> [Question; 2] {
+    let origin = qualified(&names.schema(), "origin");
+    [
+        Question::bound("select to_regclass($1) is not null as present", &[&origin]),
+        Question::new(format!("select subscription::text as uuid from {origin}")),
+    ]
+}
+
 /// Holds the subscription's advisory lock on the source for as long as the connection lives. Errors: 55006 when another
 /// session holds it (a restored copy of the target that works on the same source, or our own previous connection, which
 /// the source has not yet noticed to be gone).
 pub fn lock_origin(source: &mut Connection, uuid: &str) -> Result<(), Failure> {
-    let got = source.query(
-        "select pg_try_advisory_lock(('x' || substr(replace($1, '-', ''), 1, 16))::bit(64)::int8) as got",
-        &[Some(uuid)],
-    )?[0]
-        .flag("got");
-    if got {
+    if source.ask(&lock_question(uuid))?[0].flag("got") {
         return Ok(());
     }
     Err(Failure::new("57P03", "another session works on this subscription's deltas")
         .at(source.origin())
         .detail("Either our previous connection, which the source has not yet noticed to be gone, or a copy of this target.")
         .hint("Goes on by itself when the other session ends; see pg_stat_activity on the source for application_name pg_decamp."))
+}
+
+/// What [`lock_origin`] asks.
+pub fn lock_question(uuid: &str) -> Question {
+    let sql = "select pg_try_advisory_lock(('x' || substr(replace($1, '-', ''), 1, 16))::bit(64)::int8) as got";
+    Question::bound(sql, &[uuid])
 }
 
 /// The failure of a whole subscription whose capture is not complete.

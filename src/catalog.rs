@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote::literal;
 use crate::row::Row;
 use crate::table::{Column, KeyColumn, Kind, Table};
@@ -13,8 +13,13 @@ const COLUMNS: &str = include_str!("../sql/source/columns.sql");
 
 /// Every user table with its columns and key, by schema and name.
 pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, Failure> {
-    let [tables, columns] = connection.queries([TABLES, COLUMNS])?;
+    let [tables, columns] = connection.ask_all(&questions())?;
     Ok(tables_of(&tables, &columns, connection.version()))
+}
+
+/// What [`tables`] asks.
+pub fn questions() -> [Question; 2] {
+    [TABLES, COLUMNS].map(Question::new)
 }
 
 fn tables_of(rows: &[Row], columns: &[Row], version: i32) -> Vec<Table> {
@@ -127,8 +132,7 @@ impl Snapshot {
         oids: &[u32],
         keyless: &[u32],
     ) -> Result<Self, Failure> {
-        let [fingerprints, tables, columns] =
-            connection.queries([&fingerprint_statement(oids), TABLES, COLUMNS])?;
+        let [fingerprints, tables, columns] = connection.ask_all(&Self::questions(oids))?;
         let fingerprints = fingerprints_of(&fingerprints);
         let mut tables = tables_of(&tables, &columns, connection.version());
         forget_keys(&mut tables, keyless);
@@ -136,6 +140,12 @@ impl Snapshot {
             tables,
             fingerprints,
         })
+    }
+
+    /// What [`Self::read`] asks.
+    pub fn questions(oids: &[u32]) -> [Question; 3] {
+        let [tables, columns] = questions();
+        [fingerprint_question(oids), tables, columns]
     }
 
     pub fn table(&self, oid: u32) -> Result<&Table, Failure> {
@@ -150,7 +160,7 @@ impl Snapshot {
 
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
     pub fn refuse_changed(&self, connection: &mut Connection, oids: &[u32]) -> Result<(), Failure> {
-        let now = connection.query(&fingerprint_statement(oids), &[])?;
+        let now = connection.ask(&fingerprint_question(oids))?;
         self.refuse_others(&now, oids)
     }
 
@@ -192,6 +202,11 @@ pub fn fingerprints(
 ) -> Result<HashMap<u32, Fingerprint>, Failure> {
     let rows = connection.query(&fingerprint_statement(oids), &[])?;
     Ok(fingerprints_of(&rows))
+}
+
+/// What [`Snapshot::refuse_changed`] asks.
+pub fn fingerprint_question(oids: &[u32]) -> Question {
+    Question::new(fingerprint_statement(oids))
 }
 
 /// The query of [`fingerprints`], to be sent in a list.

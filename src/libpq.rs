@@ -9,6 +9,7 @@ mod copy;
 mod discretion;
 mod early;
 mod probe;
+mod question;
 mod raw;
 mod session;
 
@@ -18,4 +19,5 @@ pub use connection::Connection;
 pub use conninfo::Conninfo;
 pub use copy::{Flow, pump, pump_any};
 pub use early::Early;
+pub use question::Question;
 pub use session::{Role, TARGETS_LOCK_TIMEOUT};

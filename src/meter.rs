@@ -25,7 +25,8 @@ pub struct Meter {
     idle: bool,
     backlog: Option<i64>,
     counted: Option<(Instant, Duration)>,
-    published: Option<Instant>,
+    /// when, and whether it told that the target is complete
+    published: Option<(Instant, bool)>,
 }
 
 /// Times in microseconds since 1970, this server's clock.
@@ -74,25 +75,28 @@ impl Meter {
         self.looked = Some(at);
     }
 
-    /// Whether it is time to publish.
+    /// Whether it is time to publish: that the target has become complete is told at once.
     pub fn due(&mut self, at_once: bool) -> bool {
         let every = if self.batches.is_empty() {
             PUBLISH_IDLE
         } else {
             PUBLISH_BUSY
         };
-        let due = at_once || self.published.is_none_or(|at| at.elapsed() >= every);
+        let due = at_once
+            || self.published.is_none_or(|(at, was_complete)| {
+                at.elapsed() >= every || (self.idle && !was_complete)
+            });
         if due {
-            self.published = Some(Instant::now());
+            self.published = Some((Instant::now(), self.idle));
         }
         due
     }
 
     /// Whether the backlog should be counted: not when it is known to be empty, not so often that it costs much. `stopped`: a
     /// table has stopped, whose deltas pile up while there is nothing to replay.
-    pub fn count_due(&mut self, stopped: bool) -> bool {
+    pub fn count_due(&self, stopped: bool) -> bool {
         if self.idle && !stopped {
-            // one last count brings the tables' own numbers down to zero
+            // one last time, to bring the tables' own numbers down to zero
             if self.backlog == Some(0) {
                 return false;
             }
@@ -100,6 +104,11 @@ impl Meter {
         }
         self.counted
             .is_none_or(|(at, took)| at.elapsed() >= COUNT_EVERY.max(took * COUNT_SHARE))
+    }
+
+    /// There was nothing to replay when the target was last complete, and nothing has been since.
+    pub fn is_complete(&self) -> bool {
+        self.idle
     }
 
     pub fn counted(&mut self, backlog: i64, took: Duration) {
@@ -153,6 +162,19 @@ mod tests {
         assert!(!meter.count_due(false));
         meter.batch(3);
         assert!(!meter.idle);
+    }
+
+    #[test]
+    fn becoming_complete_is_told_at_once() {
+        let mut meter = Meter::default();
+        meter.batch(3);
+        assert!(meter.due(false));
+        assert!(!meter.due(false));
+        meter.complete(1);
+        assert!(meter.due(false));
+        meter.batch(3);
+        meter.complete(2);
+        assert!(!meter.due(false), "nothing new");
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Relation {
         self.state == State::Copying && !self.planned
     }
 
+    /// Its deltas are of a key, which may change.
+    pub fn has_captured_key(&self) -> bool {
+        self.is_captured() && !self.awaits_copy() && !self.keyless
+    }
+
     /// Capture is on the source, as far as the tables here know.
     pub fn is_captured(&self) -> bool {
         self.state != State::Init && self.errored_from != Some(State::Init)

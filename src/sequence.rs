@@ -18,5 +18,5 @@ mod settling;
 
 pub use following::Sequences;
 pub use forwarding::{Forwarded, Horizon, forward};
-pub use listing::listed;
+pub use listing::{listed, question};
 pub use settling::{Settled, settle};

@@ -2,10 +2,14 @@
 //! changed. Sequences may have.
 
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 
 /// A moment cheap to ask for and to compare.
 pub fn of(server: &mut Connection) -> Result<String, Failure> {
-    let rows = server.query("select txid_current_snapshot()::text as snapshot", &[])?;
-    Ok(rows[0].string("snapshot"))
+    Ok(server.ask(&question())?[0].string("snapshot"))
+}
+
+/// What [`of`] asks.
+pub fn question() -> Question {
+    Question::new("select txid_current_snapshot()::text as snapshot")
 }

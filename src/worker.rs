@@ -6,6 +6,7 @@ mod copying;
 mod cycle;
 mod firing;
 mod launcher;
+mod outset;
 mod preparation;
 mod setup;
 mod sides;

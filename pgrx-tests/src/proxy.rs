@@ -3,6 +3,8 @@
 //! A stalled connection is half open only for the programs: the kernel beneath the proxy still acknowledges what it receives, keepalive
 //! probes included. So it shows whether a program notices a silent peer by itself, which is the harder case.
 //!
+//! It counts how often whoever connects has waited for an answer: that is what a long line costs, whatever the machine is busy with.
+//!
 //! A delay is that of a long line, not of a slow one: what is on its way, up to a limit, is in a [`pipe`] of blocks, each with
 //! the time it came in.
 
@@ -35,7 +37,18 @@ struct State {
     listening: bool,
     streams: Vec<TcpStream>,
     accepted: usize,
+    round_trips: usize,
 }
+
+/// Which end of a connection something comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Client,
+    Server,
+}
+
+/// Who spoke last on a connection.
+type Last = Arc<Mutex<End>>;
 
 /// A proxy, forwarding as long as it is not told otherwise. Dropping it closes all connections.
 pub struct Proxy {
@@ -64,6 +77,7 @@ impl Proxy {
             listening: true,
             streams: Vec::new(),
             accepted: 0,
+            round_trips: 0,
         };
         let shared = Arc::new(Shared {
             upstream,
@@ -83,6 +97,12 @@ impl Proxy {
     /// How many connections have come in so far.
     pub fn accepted(&self) -> usize {
         self.shared.lock().accepted
+    }
+
+    /// How often a client has said something after the server did: what it had to wait for, unless it talks in the middle of an
+    /// answer.
+    pub fn round_trips(&self) -> usize {
+        self.shared.lock().round_trips
     }
 
     /// Closes all connections and refuses new ones, until [`Self::mend`].
@@ -155,6 +175,14 @@ impl Shared {
     fn set_listening(&self, listening: bool) {
         self.lock().listening = listening;
         self.changed.notify_all();
+    }
+
+    fn note(&self, last: &Last, speaker: End) {
+        let mut last = last.lock().expect("no thread panics with the lock");
+        if (*last, speaker) == (End::Server, End::Client) {
+            self.lock().round_trips += 1;
+        }
+        *last = speaker;
     }
 
     /// Whether what comes in may be kept until it can go on: that is what a long line does, a stalled one does not.
@@ -238,10 +266,14 @@ fn connect(shared: &Arc<Shared>, client: TcpStream) {
     if matches!(state.way, Way::Cut | Way::Closed) {
         return;
     }
-    for (from, to) in [(&client, &server), (&server, &client)] {
+    let last = Arc::new(Mutex::new(End::Client));
+    for (speaker, from, to) in [
+        (End::Client, &client, &server),
+        (End::Server, &server, &client),
+    ] {
         let Ok(from) = from.try_clone() else { return };
         let Ok(to) = to.try_clone() else { return };
-        Pipe::lay(Arc::clone(shared), from, to);
+        Pipe::lay(Arc::clone(shared), Arc::clone(&last), speaker, from, to);
     }
     // closed connections are forgotten here, or a long test would run out of file descriptors
     state.streams.retain(|stream| stream.peer_addr().is_ok());

@@ -245,3 +245,41 @@ fn catching_up_is_kind() {
     pair.assert_migrated();
     pair.stop_migration();
 }
+
+/// Round trips from the resume until `arrived` holds on the target. While one is under way the target is asked many times.
+fn round_trips(pair: &Pair, arrived: &str) -> usize {
+    pair.proxy().delay(Duration::from_millis(50));
+    let before = pair.proxy().round_trips();
+    pair.query("SELECT repl_resume('heroku')");
+    wait::until_true(MINUTE, arrived, || pair.query(arrived) == "t");
+    let after = pair.proxy().round_trips();
+    pair.proxy().delay(Duration::ZERO);
+    pair.wait_for("caught_up", MINUTE);
+    after - before
+}
+
+/// A long line is felt a few times, not once for everything that the source is asked: five or six round trips are the connection's.
+#[test]
+fn catching_up_behind_a_long_line() {
+    let pair = pair();
+    pair.source.app(&format!(
+        "create table item (id serial primary key, n int not null default 0); \
+         create table other (id serial primary key); \
+         insert into item select i from generate_series(1, {ROWS}) as i; analyze"
+    ));
+    pair.stream("");
+    pause(&pair);
+    pair.source.app("update item set n = 1 where id <= 10");
+    let few = round_trips(&pair, "select exists (select from item where n = 1)");
+    assert!(few <= 12, "{few} round trips until ten rows were there");
+    pause(&pair);
+    pair.source.app("update item set n = 2");
+    let many = round_trips(&pair, "select exists (select from item where n = 2)");
+    assert!(
+        many <= 15,
+        "{many} round trips until the first of {ROWS} rows were there"
+    );
+    assert!(fetches(&pair) > 1);
+    pair.assert_migrated();
+    pair.stop_migration();
+}

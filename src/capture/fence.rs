@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::{LOCK_TIMEOUT, Names, revocation};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::pg::latch;
 use crate::quote::{ident, literal, qualified};
 use crate::template::fill;
@@ -61,23 +61,24 @@ fn functions(source: &mut Connection, names: &Names) -> Result<Vec<Function>, Fa
 }
 
 pub fn standing(source: &mut Connection, names: &Names) -> Result<Standing, Failure> {
-    let row = &source.query(
-        "select count(*) as functions, count(*) filter (where strpos(p.prosrc, $2) > 0) as fenced, \
-                to_regclass($3) is not null as revoked \
-         from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
-         where n.nspname = $1 and left(p.proname, 8) = 'capture_'",
-        &[
-            Some(&names.schema()),
-            Some(BEGIN),
-            Some(&revocation::table(names)),
-        ],
-    )?[0];
+    let row = &source.ask(&question(names))?[0];
     let count = |name| usize::try_from(row.int(name)).expect("a count is not negative");
     Ok(Standing {
         functions: count("functions"),
         fenced: count("fenced"),
         revoked: row.flag("revoked"),
     })
+}
+
+/// What [`standing`] asks.
+pub fn question(names: &Names) -> Question {
+    Question::bound(
+        "select count(*) as functions, count(*) filter (where strpos(p.prosrc, $2) > 0) as fenced, \
+                to_regclass($3) is not null as revoked \
+         from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
+         where n.nspname = $1 and left(p.proname, 8) = 'capture_'",
+        &[&names.schema(), BEGIN, &revocation::table(names)],
+    )
 }
 
 /// Holds the fence's advisory lock on the source for as long as the connection lives: who raises or lowers it does so alone, and

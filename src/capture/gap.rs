@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{EVENTS, Names};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 
 /// Those of `tables` whose triggers are dropped or disabled; and partitions (by oid) that carry our TRUNCATE trigger.
 #[derive(Debug, Default)]
@@ -14,10 +14,7 @@ pub struct Watch {
 }
 
 pub fn watch(source: &mut Connection, names: &Names, tables: &[u32]) -> Result<Watch, Failure> {
-    let rows = source.query(
-        include_str!("../../sql/source/triggers.sql"),
-        &[Some(&names.schema())],
-    )?;
+    let rows = source.ask(&question(names))?;
     let wanted = EVENTS.map(|event| names.trigger(event));
     let guard = names.trigger("truncate");
     let mut complete = HashMap::new();
@@ -38,4 +35,10 @@ pub fn watch(source: &mut Connection, names: &Names, tables: &[u32]) -> Result<W
         .filter(|oid| complete.get(oid) != Some(&EVENTS.len()))
         .collect();
     Ok(Watch { broken, guarded })
+}
+
+/// What [`watch`] asks.
+pub fn question(names: &Names) -> Question {
+    let sql = include_str!("../../sql/source/triggers.sql");
+    Question::bound(sql, &[&names.schema()])
 }

@@ -3,7 +3,7 @@
 
 use super::Names;
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote::{self, ident};
 use crate::table::Table;
 
@@ -22,15 +22,8 @@ pub fn changes(
     names: &Names,
     tables: &[&Table],
 ) -> Result<Vec<(u32, Change)>, Failure> {
-    let oids: Vec<String> = tables.iter().map(|t| t.oid.to_string()).collect();
-    let rows = source.query(
-        include_str!("../../sql/source/captured_key.sql"),
-        &[
-            Some(&names.schema()),
-            Some(&quote::array(&oids)),
-            Some(&names.trigger("rekey")),
-        ],
-    )?;
+    let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
+    let rows = source.ask(&question(names, &oids))?;
     let mut found = Vec::new();
     for row in &rows {
         let table = tables.iter().find(|t| t.oid == row.oid("oid"));
@@ -46,6 +39,20 @@ pub fn changes(
         }
     }
     Ok(found)
+}
+
+/// What [`changes`] asks about tables, by their oids.
+pub fn question(names: &Names, tables: &[u32]) -> Question {
+    let sql = include_str!("../../sql/source/captured_key.sql");
+    let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
+    Question::bound(
+        sql,
+        &[
+            &names.schema(),
+            &quote::array(&oids),
+            &names.trigger("rekey"),
+        ],
+    )
 }
 
 /// `written`: as the function names them; `now`: what those columns are called; `key`: the table's.

@@ -10,10 +10,15 @@
 //!
 //! Everything is in the source's catalog: dying between any two steps loses nothing.
 
+mod barrier;
+
+pub use barrier::{remaining, remaining_question, writers, writers_question};
+
 use super::{Names, fence};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote::{self, literal, qualified};
+use crate::row::Row;
 
 /// A segment, as the catalog has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,10 +44,7 @@ impl Names {
 
 /// All segments of a subscription, by table, oldest first.
 pub fn read(source: &mut Connection, names: &Names) -> Result<Vec<Segment>, Failure> {
-    let rows = source.query(
-        include_str!("../../sql/source/segments.sql"),
-        &[Some(&names.schema())],
-    )?;
+    let rows = source.ask(&question(names))?;
     let mut segments: Vec<Segment> = rows
         .iter()
         .map(|row| Segment {
@@ -53,6 +55,12 @@ pub fn read(source: &mut Connection, names: &Names) -> Result<Vec<Segment>, Fail
         .collect();
     segments.sort();
     Ok(segments)
+}
+
+/// What [`read`] asks.
+pub fn question(names: &Names) -> Question {
+    let sql = include_str!("../../sql/source/segments.sql");
+    Question::bound(sql, &[&names.schema()])
 }
 
 /// The segments of one table, qualified and quoted, oldest first.
@@ -73,17 +81,24 @@ pub fn newest(segments: &[Segment], table: u32) -> u32 {
 }
 
 /// Makes the segment after each of `last` and lets capture write there from now on, without a lock on the users' tables. Those
-/// are left out of which no capture function writes to a segment: there nothing is changed.
+/// are left out of which no capture function writes to a segment: there nothing is changed. `after`: what will be asked then,
+/// which is foretold.
 pub fn open_next(
     source: &mut Connection,
     names: &Names,
     last: &[Segment],
+    after: &[Question],
 ) -> Result<Vec<Segment>, Failure> {
-    let opened = open(source, names, last);
+    let opened = open(source, names, last, after);
     opened.inspect_err(|_| source.rollback())
 }
 
-fn open(source: &mut Connection, names: &Names, last: &[Segment]) -> Result<Vec<Segment>, Failure> {
+fn open(
+    source: &mut Connection,
+    names: &Names,
+    last: &[Segment],
+    after: &[Question],
+) -> Result<Vec<Segment>, Failure> {
     // alone from reading the functions on: a fence that came in between would be undone
     let mut list = vec![format!(
         "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
@@ -124,14 +139,21 @@ fn open(source: &mut Connection, names: &Names, last: &[Segment]) -> Result<Vec<
         format!("select {name}::regclass::oid::int8 as oid")
     });
     statements.extend(oids);
-    source.send_list(&statements.join(";\n"))?;
-    let mut opened = Vec::new();
-    for (table, number) in next {
-        let oid = source.rows_next()?[0].oid("oid");
-        opened.push(Segment { table, number, oid });
+    if next.is_empty() {
+        source.batch(&statements.join(";\n"))?;
+        return Ok(Vec::new());
     }
-    source.list_done()?;
-    Ok(opened)
+    let question = Question::with_answers(statements.join(";\n"), next.len());
+    source.foretell(&[std::slice::from_ref(&question), after].concat())?;
+    let rows = source.ask(&question)?;
+    let opened = next.into_iter().zip(&rows);
+    Ok(opened
+        .map(|((table, number), row)| Segment {
+            table,
+            number,
+            oid: row.oid("oid"),
+        })
+        .collect())
 }
 
 /// A function's definition, with every segment whose quoted name begins like `prefix` replaced by `new`.
@@ -154,66 +176,24 @@ fn redirect(definition: &str, prefix: &str, new: &str) -> String {
     redirected
 }
 
-/// The barrier: transactions that may still write to older segments of each of `tables`, by their virtual transaction. To be
-/// asked after the commit that made the newest one.
-pub fn writers(source: &mut Connection, tables: &[u32]) -> Result<Vec<(u32, String)>, Failure> {
-    let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
-    let rows = source.query(
-        include_str!("../../sql/source/writers.sql"),
-        &[Some(&quote::array(&tables))],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| (row.oid("table"), row.string("transaction")))
-        .collect())
-}
-
-/// What of a barrier is still there.
-#[derive(Debug, Default)]
-pub struct Remaining {
-    /// virtual transactions
-    pub transactions: Vec<String>,
-    /// segments with rows that are not committed
-    pub segments: Vec<u32>,
-}
-
-/// One look at the locks, for all barriers together: each of `transactions` and of `segments` (oids) that is still held.
-pub fn remaining(
-    source: &mut Connection,
-    transactions: &[String],
-    segments: &[u32],
-) -> Result<Remaining, Failure> {
-    let segments: Vec<String> = segments.iter().map(u32::to_string).collect();
-    let rows = source.query(
-        include_str!("../../sql/source/barrier.sql"),
-        &[
-            Some(&quote::array(transactions)),
-            Some(&quote::array(&segments)),
-        ],
-    )?;
-    let mut remaining = Remaining::default();
-    for row in &rows {
-        remaining
-            .transactions
-            .extend(row.opt("transaction").map(str::to_owned));
-        if row.opt("segment").is_some() {
-            remaining.segments.push(row.oid("segment"));
-        }
-    }
-    Ok(remaining)
+fn oids(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    quote::array(&oids)
 }
 
 /// Bytes and pages of segments, by oid, dead rows included; those that are gone are left out.
-pub fn sizes(source: &mut Connection, oids: &[u32]) -> Result<Vec<(u32, i64, i64)>, Failure> {
-    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
-    let rows = source.query(
-        include_str!("../../sql/source/segment_sizes.sql"),
-        &[Some(&quote::array(&oids))],
-    )?;
+pub fn sizes(source: &mut Connection, segments: &[u32]) -> Result<Vec<(u32, i64, i64)>, Failure> {
+    let rows = source.ask(&sizes_question(segments))?;
     Ok(rows
         .iter()
         .map(|row| (row.oid("oid"), row.int("bytes"), row.int("pages")))
         .collect())
+}
+
+/// What [`sizes`] asks.
+pub fn sizes_question(segments: &[u32]) -> Question {
+    let sql = include_str!("../../sql/source/segment_sizes.sql");
+    Question::bound(sql, &[&oids(segments)])
 }
 
 /// Where the rows of a segment are.
@@ -226,6 +206,19 @@ pub struct Extent {
 
 /// Of each of these segments, which nobody writes to.
 pub fn extents(source: &mut Connection, segments: &[String]) -> Result<Vec<Extent>, Failure> {
+    let rows = source.ask(&extents_question(segments))?;
+    let extent = |row: &Row| {
+        let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
+        Extent {
+            pages: row.int("pages"),
+            beginning: row.opt_int("page").zip(density.map(|n| n.max(1))),
+        }
+    };
+    Ok(rows.iter().map(extent).collect())
+}
+
+/// What [`extents`] asks.
+pub fn extents_question(segments: &[String]) -> Question {
     let mut list = vec!["begin; set local synchronize_seqscans = off".to_owned()];
     list.extend(segments.iter().map(|name| {
         format!(
@@ -236,18 +229,7 @@ pub fn extents(source: &mut Connection, segments: &[String]) -> Result<Vec<Exten
         )
     }));
     list.push("commit".to_owned());
-    source.send_list(&list.join(";\n"))?;
-    let mut extents = Vec::new();
-    for _ in segments {
-        let row = &source.rows_next()?[0];
-        let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
-        extents.push(Extent {
-            pages: row.int("pages"),
-            beginning: row.opt_int("page").zip(density.map(|n| n.max(1))),
-        });
-    }
-    source.list_done()?;
-    Ok(extents)
+    Question::with_answers(list.join(";\n"), segments.len())
 }
 
 /// How an old segment is got rid of.
@@ -277,12 +259,12 @@ pub fn dispose(source: &mut Connection, name: &str, how: Disposal) -> Result<Dis
         // who waits behind us there is the application
         Disposal::Truncate => "20ms",
     };
-    let looked = source.queries([&format!(
+    let looked = source.ask(&Question::new(format!(
         "begin; set local synchronous_commit = off; set local lock_timeout = '{patience}'; \
          lock table {name} in access exclusive mode; select 1 from {name} limit 1"
-    )]);
+    )));
     let rows = match looked {
-        Ok([rows]) => rows,
+        Ok(rows) => rows,
         Err(failure) => {
             source.rollback();
             return match failure.sqlstate.as_str() {

@@ -8,15 +8,17 @@ use pq_sys::{ConnStatusType, ExecStatusType, PGresult};
 
 use super::discretion::Told;
 use super::probe::Probe;
+use super::question::Foretold;
 use super::raw::Raw;
 use super::session::QUIET;
-use super::{Conninfo, Role};
+use super::{Conninfo, Question, Role};
 use crate::failure::{Failure, Origin};
 use crate::row::Row;
 
 pub struct Connection {
     pub(super) raw: Raw,
     pub(super) probe: Probe,
+    pub(super) foretold: Foretold,
     role: Role,
     version: i32,
     ordinary: bool,
@@ -38,6 +40,17 @@ impl Connection {
     /// `encoding` is the client encoding for both sides of a subscription, `name` the `application_name`.
     /// Errors: class 08, 28 or 3D when it does not come up; what the server says to the settings otherwise.
     pub fn open(info: &Conninfo, role: Role, encoding: &str, name: &str) -> Result<Self, Failure> {
+        Self::open_asking(info, role, encoding, name, Vec::new())
+    }
+
+    /// The same; `questions` are foretold, and sent with the settings.
+    pub fn open_asking(
+        info: &Conninfo,
+        role: Role,
+        encoding: &str,
+        name: &str,
+        questions: Vec<Question>,
+    ) -> Result<Self, Failure> {
         let origin = role.origin();
         let raw = Raw::open(info, encoding, name, origin).map_err(Failure::from)?;
         // SAFETY: a live connection.
@@ -48,6 +61,7 @@ impl Connection {
         let mut connection = Self {
             raw,
             probe: Probe::new(info, origin),
+            foretold: Foretold::default(),
             role,
             version,
             ordinary: false,
@@ -60,18 +74,7 @@ impl Connection {
             .at(origin)
             .hint("The oldest version pg_decamp works with is 10."));
         }
-        let settings = role.settings(version);
-        // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
-        // system that cannot tell refuses the setting, and that is all
-        let watchful = format!("{settings} set client_connection_check_interval = '1s'");
-        match connection.batch(if version < 140_000 {
-            &settings
-        } else {
-            &watchful
-        }) {
-            Err(failure) if failure.sqlstate == "22023" => connection.batch(&settings)?,
-            set => set?,
-        }
+        connection.set_up(questions)?;
         if role == Role::Target {
             connection.ordinary = match connection.batch(QUIET) {
                 Ok(()) => false,
@@ -80,6 +83,26 @@ impl Connection {
             };
         }
         Ok(connection)
+    }
+
+    fn set_up(&mut self, questions: Vec<Question>) -> Result<(), Failure> {
+        let settings = self.role.settings(self.version);
+        // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
+        // system that cannot tell refuses the setting, and that is all
+        let watchful = if self.version < 140_000 {
+            ""
+        } else {
+            "set client_connection_check_interval = '1s';"
+        };
+        // whatever becomes of the questions, what is set stays
+        let set = Question::new(format!("begin; {settings} {watchful} commit; select 1"));
+        self.foretell(&[vec![set.clone()], questions].concat())?;
+        match self.ask(&set) {
+            Err(failure) if failure.sqlstate == "22023" => {
+                self.batch(&format!("rollback; {settings}"))
+            }
+            set => set.map(drop),
+        }
     }
 
     /// On the target: our role may not set session_replication_role, so that triggers, rules and foreign keys act on what is
@@ -135,32 +158,6 @@ impl Connection {
         self.run(sql, None).map(drop)
     }
 
-    /// Runs statements separated by semicolons, without parameters, stops at the first that fails; the rows of all of them.
-    pub fn batch_rows(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
-        self.send(sql, None)?;
-        let mut all = Vec::new();
-        let mut failure = None;
-        while let Some(answer) = self.next_answer()? {
-            match status(&answer) {
-                ExecStatusType::PGRES_TUPLES_OK => all.extend(rows(&answer)),
-                ExecStatusType::PGRES_COMMAND_OK | ExecStatusType::PGRES_EMPTY_QUERY => {}
-                _ => failure = failure.or_else(|| Some(self.failure_of(&answer))),
-            }
-        }
-        failure.map_or(Ok(all), Err)
-    }
-
-    /// Runs queries without parameters in one round trip; the rows of each.
-    pub fn queries<const N: usize>(&mut self, sql: [&str; N]) -> Result<[Vec<Row>; N], Failure> {
-        self.send_list(&sql.join("\n;\n"))?;
-        let mut all = [const { Vec::new() }; N];
-        for rows in &mut all {
-            *rows = self.rows_next()?;
-        }
-        self.list_done()?;
-        Ok(all)
-    }
-
     /// Sends a query without parameters whose rows [`Self::finish`] waits for; others may be asked meanwhile.
     pub fn start(&mut self, sql: &str) -> Result<(), Failure> {
         self.send(sql, Some(&[]))
@@ -197,6 +194,7 @@ impl Connection {
         sql: &str,
         parameters: Option<&[Option<&str>]>,
     ) -> Result<(), Failure> {
+        self.drop_foretold()?;
         let sql = CString::new(sql).expect("SQL contains no NUL byte");
         // SAFETY: all strings and arrays outlive the call, libpq copies them into its buffer.
         let sent = unsafe {

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
-use pq_sys::{ConnStatusType, PGconn, PostgresPollingStatusType};
+use pq_sys::{ConnStatusType, PGTransactionStatusType, PGconn, PostgresPollingStatusType};
 
 use super::{Conninfo, session};
 use crate::failure::{Failure, Origin};
@@ -130,6 +130,13 @@ impl Raw {
     pub fn status(&self) -> ConnStatusType {
         // SAFETY: a live connection.
         unsafe { pq_sys::PQstatus(self.ptr()) }
+    }
+
+    /// In a transaction that has failed.
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: a live connection.
+        let status = unsafe { pq_sys::PQtransactionStatus(self.ptr()) };
+        status == PGTransactionStatusType::PQTRANS_INERROR
     }
 
     /// libpq's message, on one line; it holds no password.

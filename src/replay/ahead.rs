@@ -62,7 +62,8 @@ pub type Noted<'a> = dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure> + 'a;
 pub type Lane = (Connection, Connection);
 
 /// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it,
-/// over the connections of `sides` and over these `others`.
+/// over the connections of `sides` and over these `others`. Returns the statements that delete what the last batches replayed: they
+/// go before whatever the source is told next.
 ///
 /// After an `Err` drop all connections.
 pub fn catch_up(
@@ -72,7 +73,7 @@ pub fn catch_up(
     shunned: &[u32],
     ladder: &Ladder,
     noted: &mut Noted,
-) -> Result<(), Trouble> {
+) -> Result<Vec<String>, Trouble> {
     let tables: Vec<(u32, u64)> = behind(plans, sides.segments, shunned, ladder)
         .map(|plan| (plan.oid, sides.segments.sealed(plan.oid)))
         .collect();
@@ -106,8 +107,8 @@ pub fn catch_up(
             wait_for_any(runs.iter_mut().flat_map(Run::awaited))?;
         }
     }
-    for run in runs {
-        run.end(&mut common)?;
-    }
-    Ok(())
+    Ok(runs
+        .into_iter()
+        .flat_map(|mut run| run.deletions(common.segments))
+        .collect())
 }

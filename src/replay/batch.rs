@@ -73,11 +73,13 @@ pub struct Sides<'a> {
     pub known: &'a Snapshot,
 }
 
-/// Replays what is pending for `plans`. `ladder` gives each table's rung.
+/// Replays what is pending for `plans`. `first`: statements for the source that come before, each a transaction of its own;
+/// `ladder` gives each table's rung.
 ///
 /// After an `Err` drop both connections: transactions are open, perhaps in the middle of a COPY.
 pub fn run(
     sides: &mut Sides,
+    first: Vec<String>,
     plans: &mut [Plan],
     pending: &Pending,
     ladder: &Ladder,
@@ -105,7 +107,8 @@ pub fn run(
         .filter(|(at, p)| p.multiset.is_some() || fetches.iter().any(|f| f.plan == *at))
         .map(|(_, p)| p.oid)
         .collect();
-    let mut list = vec![BEGIN_SOURCE.to_owned()];
+    let mut list = first;
+    list.push(BEGIN_SOURCE.to_owned());
     list.extend(multisets.then(|| Mark::READ.to_owned()));
     list.push(truncation::take(names, plans));
     list.push(catalog::fingerprint_statement(&concerned));

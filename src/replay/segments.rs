@@ -23,7 +23,7 @@ use super::part::Place;
 use crate::capture::Names;
 use crate::capture::segment::{self, Segment};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::row::Row;
 
 /// A table that got deltas within this time is expected to get more.
@@ -74,7 +74,7 @@ pub struct Segments {
     prepared: String,
     /// how long the source took to answer the last commit
     pub answer: Duration,
-    looked: Instant,
+    looked: Option<Instant>,
     look_took: Duration,
     looked_at_others: Option<Instant>,
 }
@@ -101,7 +101,7 @@ impl Segments {
             seen: HashMap::new(),
             prepared: String::new(),
             answer: Duration::ZERO,
-            looked: Instant::now(),
+            looked: None,
             look_took: Duration::ZERO,
             looked_at_others: None,
         })
@@ -141,25 +141,39 @@ impl Segments {
         if tables.is_empty() {
             return Ok(Pending::default());
         }
-        source.send_list(&self.poll_statements(tables))?;
-        let rows = source.rows_next()?;
-        source.list_done()?;
+        let rows = if self.are_new() {
+            let questions = self.first_questions(tables);
+            source.foretell(&questions)?;
+            source.ask(&questions[0])?
+        } else {
+            source.ask(&self.poll_question(Vec::new(), tables))?
+        };
         Ok(self.polled(&rows, tables))
+    }
+
+    /// What the first poll asks, which nothing is prepared for, and what is asked after it.
+    pub fn first_questions(&self, tables: &[u32]) -> [Question; 2] {
+        [
+            Question::new(self.poll_statement(tables)),
+            self.sizes_question(),
+        ]
+    }
+
+    /// A poll after other statements, of which none has rows; [`Self::polled`] takes what it finds.
+    pub fn poll_question(&mut self, mut first: Vec<String>, tables: &[u32]) -> Question {
+        first.push(self.poll_statements(tables));
+        Question::new(first.join(";\n"))
+    }
+
+    /// What tending them asks first.
+    pub fn sizes_question(&self) -> Question {
+        let growing: Vec<u32> = self.growing().iter().map(|s| s.oid).collect();
+        segment::sizes_question(&growing)
     }
 
     /// What a poll is made of, for a list of statements; [`Self::polled`] takes its rows.
     pub fn poll_statements(&mut self, tables: &[u32]) -> String {
-        let mut asked = Vec::new();
-        for &table in tables {
-            let held = self.of(table);
-            // capture without a segment is broken, and asking for one tells so
-            asked.extend(held.is_empty().then_some((table, 0)));
-            let open = held
-                .iter()
-                .filter(|h| !matches!(h.state, State::Sealed { .. }));
-            asked.extend(open.map(|h| (table, h.segment.number)));
-        }
-        let statement = segment::poll_statement(&self.names, tables, &asked);
+        let statement = self.poll_statement(tables);
         // planned once: for a thousand tables that takes much longer than to run it
         let mut sql = String::new();
         if self.prepared != statement {
@@ -170,6 +184,20 @@ impl Segments {
             self.prepared = statement;
         }
         sql + "execute decamp_poll"
+    }
+
+    fn poll_statement(&self, tables: &[u32]) -> String {
+        let mut asked = Vec::new();
+        for &table in tables {
+            let held = self.of(table);
+            // capture without a segment is broken, and asking for one tells so
+            asked.extend(held.is_empty().then_some((table, 0)));
+            let open = held
+                .iter()
+                .filter(|h| !matches!(h.state, State::Sealed { .. }));
+            asked.extend(open.map(|h| (table, h.segment.number)));
+        }
+        segment::poll_statement(&self.names, tables, &asked)
     }
 
     /// What of a segment the last poll found.
@@ -219,19 +247,8 @@ impl Segments {
         tables: &[u32],
     ) -> Result<Vec<(u32, i64)>, Failure> {
         let mut counts: Vec<(u32, i64)> = Vec::new();
-        let counted: Vec<(u32, String)> = tables
-            .iter()
-            .flat_map(|table| self.of(*table))
-            .filter_map(|held| Some((held.segment.table, self.countable(held)?)))
-            .collect();
-        for group in counted.chunks(200) {
-            let parts: Vec<String> = group
-                .iter()
-                .map(|(table, from)| {
-                    format!("select {table}::int8 as oid, count(*) as n from {from}")
-                })
-                .collect();
-            for row in source.query(&parts.join(" union all "), &[])? {
+        for question in self.backlog_questions(tables) {
+            for row in source.ask(&question)? {
                 let (table, n) = (row.oid("oid"), row.int("n"));
                 match counts.iter_mut().find(|(oid, _)| *oid == table) {
                     Some((_, sum)) => *sum += n,
@@ -241,6 +258,23 @@ impl Segments {
             }
         }
         Ok(counts)
+    }
+
+    /// What [`Self::backlogs`] asks.
+    pub fn backlog_questions(&self, tables: &[u32]) -> Vec<Question> {
+        let held = tables.iter().flat_map(|table| self.of(*table));
+        let counts: Vec<String> = held
+            .filter_map(|held| {
+                let (table, from) = (held.segment.table, self.countable(held)?);
+                Some(format!(
+                    "select {table}::int8 as oid, count(*) as n from {from}"
+                ))
+            })
+            .collect();
+        let groups = counts.chunks(200);
+        groups
+            .map(|group| Question::new(group.join(" union all ")))
+            .collect()
     }
 
     /// The FROM that its deltas are counted by; `None` when it is known to have none.

@@ -1,7 +1,7 @@
 //! One small query per sequence, many of them to a round trip, and one that fails fails alone.
 
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::row::Row;
 
 /// So many sequences are locked at a time: the lock table of a small server has room for a few thousand.
@@ -41,7 +41,7 @@ fn together<T>(
     purpose: Purpose,
     query: &dyn Fn(&T) -> String,
 ) -> Result<Vec<Result<Row, Failure>>, Failure> {
-    match connection.batch_rows(&message(items, purpose, query)) {
+    match connection.ask(&question(items, purpose, query)) {
         Ok(rows) => {
             let mut outcomes: Vec<Option<Row>> = vec![None; items.len()];
             for row in rows {
@@ -67,20 +67,28 @@ fn together<T>(
     }
 }
 
-fn message<T>(items: &[T], purpose: Purpose, query: &dyn Fn(&T) -> String) -> String {
+/// What [`each`] asks first.
+pub fn questions<T>(items: &[T], purpose: Purpose, query: &dyn Fn(&T) -> String) -> Vec<Question> {
+    let parts = items.chunks(ASKED);
+    parts.map(|part| question(part, purpose, query)).collect()
+}
+
+fn question<T>(items: &[T], purpose: Purpose, query: &dyn Fn(&T) -> String) -> Question {
     let numbered: Vec<String> = items
         .iter()
         .enumerate()
         .map(|(place, item)| format!("select {place}::int8 as place, {}", query(item)))
         .collect();
     let lock = if purpose == Purpose::Set { SETTING } else { "" };
-    numbered
-        .chunks(LOCKED)
+    let groups = numbered.chunks(LOCKED);
+    let answers = groups.len() * if lock.is_empty() { 1 } else { 2 };
+    let list: Vec<String> = groups
         .map(|group| {
             format!(
-                "begin; set local lock_timeout = '2s'; {lock} {}; commit;",
+                "begin; set local lock_timeout = '2s'; {lock} {}; commit",
                 group.join(" union all ")
             )
         })
-        .collect()
+        .collect();
+    Question::with_answers(list.join("; "), answers)
 }

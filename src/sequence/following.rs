@@ -7,7 +7,7 @@ use super::listing::{self, Sequence};
 use super::position::{Goal, Position};
 use super::setting::{Setting, set};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::retry::{Verdict, verdict};
 use crate::selection::Choice;
 
@@ -74,8 +74,17 @@ impl Sequences {
         Ok(complaints)
     }
 
+    /// What [`Self::follow`] asks the source.
+    pub fn questions(&self) -> Vec<Question> {
+        listing::questions_of(&self.readable())
+    }
+
+    fn readable(&self) -> Vec<&Sequence> {
+        self.followed.iter().filter(|s| s.readable).collect()
+    }
+
     fn moved(&self, source: &mut Connection) -> Result<Vec<(Sequence, Goal)>, Failure> {
-        let readable: Vec<&Sequence> = self.followed.iter().filter(|s| s.readable).collect();
+        let readable = self.readable();
         let looks = listing::positions(source, &readable)?;
         let mut moved = Vec::new();
         for (sequence, look) in readable.into_iter().zip(looks) {

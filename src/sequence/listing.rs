@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::each::{Purpose, each};
+use super::each::{self, Purpose, each};
 use super::forecast::Look;
 use super::position::{Definition, Position};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote;
 use crate::row::Row;
 use crate::selection::Choice;
@@ -55,8 +55,13 @@ impl Sequence {
 
 /// Every user sequence, by schema and name.
 pub fn listed(connection: &mut Connection) -> Result<Vec<Sequence>, Failure> {
-    let rows = connection.query(include_str!("../../sql/source/sequences.sql"), &[])?;
+    let rows = connection.ask(&question())?;
     Ok(rows.iter().map(sequence).collect())
+}
+
+/// What [`listed`] asks.
+pub fn question() -> Question {
+    Question::new(include_str!("../../sql/source/sequences.sql"))
 }
 
 fn sequence(row: &Row) -> Sequence {
@@ -89,13 +94,20 @@ pub fn positions(
         position: position(&row),
         at: row.int("at"),
     };
-    let rows = each(connection, sequences, Purpose::Read, &|s| {
-        format!(
-            "last_value, is_called, (extract(epoch from clock_timestamp()) * 1000000)::int8 as at from {}",
-            s.qualified()
-        )
-    })?;
+    let rows = each(connection, sequences, Purpose::Read, &where_it_is)?;
     Ok(rows.into_iter().map(|row| row.map(look)).collect())
+}
+
+/// What [`positions`] asks.
+pub fn questions_of(sequences: &[&Sequence]) -> Vec<Question> {
+    each::questions(sequences, Purpose::Read, &where_it_is)
+}
+
+fn where_it_is(sequence: &&Sequence) -> String {
+    format!(
+        "last_value, is_called, (extract(epoch from clock_timestamp()) * 1000000)::int8 as at from {}",
+        sequence.qualified()
+    )
 }
 
 pub fn position(row: &Row) -> Position {

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::cycle::{self, End};
-use super::{setup, sides};
+use super::{outset, setup, sides};
 use crate::applied;
 use crate::capture::{self, Names};
 use crate::event::{self, Severity};
@@ -111,8 +111,13 @@ pub fn live(id: i32) -> Result<(), Failure> {
 }
 
 fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trouble> {
-    let (mut source, mut target) = sides::open(subscription, sides::APPLY)?;
     let names = Names::of(&subscription.name);
+    let installed = !matches!(
+        subscription.state,
+        State::Starting | State::Importing | State::Installing
+    );
+    let questions = outset::questions(subscription, &names, installed)?;
+    let (mut source, mut target) = sides::open_asking(subscription, sides::APPLY, questions)?;
     capture::lock_origin(&mut source, &subscription.uuid)?;
     applied::prepare(&mut target)?;
     // the import that may come now takes its time
@@ -120,10 +125,6 @@ fn session(subscription: &Subscription, memory: &mut Memory) -> Result<End, Trou
         subscription::clear_outage(subscription.id);
         Ok(())
     })?;
-    let installed = !matches!(
-        subscription.state,
-        State::Starting | State::Importing | State::Installing
-    );
     if installed && !capture::own(&mut source, &names, &subscription.uuid)? {
         return Err(capture::missed("capture is gone from the source", &subscription.name).into());
     }

@@ -267,11 +267,15 @@ impl<'a> Cycle<'a> {
 
     fn tend_segments(&mut self) -> Result<(), Trouble> {
         let captured = self.captured();
-        let mut replayed: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
+        let mut replayed = self.planned();
         replayed.sort_unstable();
         self.segments
             .tend(&mut self.session.source, &captured, &replayed)?;
         Ok(())
+    }
+
+    fn planned(&self) -> Vec<u32> {
+        self.plans.iter().map(|plan| plan.oid).collect()
     }
 
     fn captured(&self) -> Vec<u32> {
@@ -279,18 +283,24 @@ impl<'a> Cycle<'a> {
         captured.map(|r| r.oid).collect()
     }
 
+    fn is_count_due(&self, memory: &Memory) -> bool {
+        let stopped = |r: &Relation| r.state == relation::State::Errored && r.is_captured();
+        memory.meter.count_due(self.relations.iter().any(stopped))
+    }
+
     /// Writes the status, about once a second, or at once when somebody is waiting.
     fn publish(&mut self, memory: &mut Memory, at_once: bool) -> Result<(), Trouble> {
         if !memory.meter.due(at_once) {
             return Ok(());
         }
-        let stopped = |r: &Relation| r.state == relation::State::Errored && r.is_captured();
-        if memory.meter.count_due(self.relations.iter().any(stopped)) {
+        if self.is_count_due(memory) {
             let captured = self.captured();
             let began = Instant::now();
-            let backlogs = self
-                .segments
-                .backlogs(&mut self.session.source, &captured)?;
+            let source = &mut self.session.source;
+            let backlogs = match memory.meter.is_complete() {
+                true => Vec::new(),
+                false => self.segments.backlogs(source, &captured)?,
+            };
             memory
                 .meter
                 .counted(backlogs.iter().map(|(_, n)| n).sum(), began.elapsed());

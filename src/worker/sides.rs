@@ -2,7 +2,7 @@
 
 use crate::capture::fence;
 use crate::failure::Failure;
-use crate::libpq::{Connection, Role};
+use crate::libpq::{Connection, Question, Role};
 use crate::pg::{server, xact};
 use crate::subscription::Subscription;
 
@@ -12,6 +12,15 @@ pub const APPLY: &str = "apply";
 /// Connects to source and target. Both connections speak the target's encoding: bytes then pass from one to the other as
 /// they are. `what` ends the `application_name`.
 pub fn open(subscription: &Subscription, what: &str) -> Result<(Connection, Connection), Failure> {
+    open_asking(subscription, what, Vec::new())
+}
+
+/// The same; `questions` are foretold to the source.
+pub fn open_asking(
+    subscription: &Subscription,
+    what: &str,
+    questions: Vec<Question>,
+) -> Result<(Connection, Connection), Failure> {
     let (source, target, encoding) = xact::run(|| {
         Ok((
             subscription.source_info()?,
@@ -39,6 +48,6 @@ pub fn open(subscription: &Subscription, what: &str) -> Result<(Connection, Conn
     } else {
         encoding
     };
-    let source = Connection::open(&source, Role::Source, &encoding, &title)?;
+    let source = Connection::open_asking(&source, Role::Source, &encoding, &title, questions)?;
     Ok((source, target))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
-use super::Shared;
+use super::{End, Last, Shared};
 
 const BLOCK: usize = 64 * 1024;
 /// As much as a line with a delay holds; the sender waits when it is full.
@@ -31,15 +31,19 @@ struct Queue {
 
 pub struct Pipe {
     shared: Arc<Shared>,
+    last: Last,
+    speaker: End,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 impl Pipe {
     /// Forwards until either side closes, then closes both.
-    pub fn lay(shared: Arc<Shared>, from: TcpStream, to: TcpStream) {
+    pub fn lay(shared: Arc<Shared>, last: Last, speaker: End, from: TcpStream, to: TcpStream) {
         let pipe = Arc::new(Self {
             shared,
+            last,
+            speaker,
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -62,6 +66,9 @@ impl Pipe {
                 came: Instant::now(),
                 bytes: buffer[..count].to_vec(),
             };
+            if count > 0 {
+                self.shared.note(&self.last, self.speaker);
+            }
             if !self.push(block) || count == 0 {
                 return;
             }

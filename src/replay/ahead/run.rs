@@ -139,8 +139,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The statements, each time for what was committed since.
-    fn deletions(&mut self, segments: &mut Segments) -> Vec<String> {
+    /// The statements that delete what was committed since they were asked for last.
+    pub fn deletions(&mut self, segments: &mut Segments) -> Vec<String> {
         if self.deletions.is_empty() {
             return Vec::new();
         }
@@ -207,14 +207,5 @@ impl<'a> Run<'a> {
             }
         }
         Ok(merge.counts())
-    }
-
-    /// Deletes what is left to be deleted.
-    pub fn end(mut self, common: &mut Common) -> Result<(), Failure> {
-        let last = self.deletions(common.segments);
-        if last.is_empty() {
-            return Ok(());
-        }
-        self.source.batch(&last.join(";\n"))
     }
 }

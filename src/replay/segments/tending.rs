@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Held, Segments, State};
 use crate::capture::segment::{self, Disposal, Disposed, Segment};
 use crate::failure::Failure;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::pg::{report, settings};
 
 /// Sizes and barriers are looked at this often at most.
@@ -36,14 +36,20 @@ impl Segments {
         captured: &[u32],
         replayed: &[u32],
     ) -> Result<(), Failure> {
-        if self.looked.elapsed() < LOOK.max(self.look_took * LOOK_SHARE) {
+        let pause = LOOK.max(self.look_took * LOOK_SHARE);
+        if self.looked.is_some_and(|at| at.elapsed() < pause) {
             return Ok(());
         }
         let began = Instant::now();
         self.look(source, captured, replayed)?;
-        self.looked = Instant::now();
-        self.look_took = self.looked.duration_since(began);
+        self.looked = Some(Instant::now());
+        self.look_took = began.elapsed();
         Ok(())
+    }
+
+    /// They have not been looked at yet: what has piled up may be worth closing before anything is taken of it.
+    pub fn are_new(&self) -> bool {
+        self.looked.is_none()
     }
 
     fn look(
@@ -67,13 +73,16 @@ impl Segments {
         self.dispose(source, replayed)
     }
 
+    /// Those whose size is looked at.
+    pub(super) fn growing(&self) -> Vec<Segment> {
+        let open = self.held.iter().filter(|held| {
+            matches!(held.state, State::Open) && self.touched.contains(&held.segment.table)
+        });
+        open.map(|held| held.segment).collect()
+    }
+
     fn close_large(&mut self, source: &mut Connection) -> Result<(), Failure> {
-        let looked_at: Vec<Segment> = self
-            .held
-            .iter()
-            .filter(|h| matches!(h.state, State::Open) && self.touched.contains(&h.segment.table))
-            .map(|h| h.segment)
-            .collect();
+        let looked_at = self.growing();
         if looked_at.is_empty() {
             self.touched.clear();
             return Ok(());
@@ -99,13 +108,50 @@ impl Segments {
                 large.push(last);
             }
         }
-        large
-            .chunks(AT_ONCE)
-            .try_for_each(|some| self.close(source, some))
+        let mut groups = large.chunks(AT_ONCE).peekable();
+        while let Some(some) = groups.next() {
+            let after = match groups.peek() {
+                Some(_) => Vec::new(),
+                None => self.questions_of_sealing(some),
+            };
+            self.close(source, some, &after)?;
+        }
+        Ok(())
     }
 
-    fn close(&mut self, source: &mut Connection, last: &[Segment]) -> Result<(), Failure> {
-        let opened = match segment::open_next(source, &self.names, last) {
+    /// What sealing asks once `closing` are closed too, if nobody is in the way.
+    fn questions_of_sealing(&self, closing: &[Segment]) -> Vec<Question> {
+        let mut tables = Vec::new();
+        let mut transactions = BTreeSet::new();
+        let mut oids = Vec::new();
+        let mut names = Vec::new();
+        for held in &self.held {
+            match &held.state {
+                State::Closed {
+                    awaited: Some(awaited),
+                } => transactions.extend(awaited.iter().cloned()),
+                State::Closed { awaited: None } => tables.push(held.segment.table),
+                _ if closing.contains(&held.segment) => tables.push(held.segment.table),
+                _ => continue,
+            }
+            oids.push(held.segment.oid);
+            names.push(self.name(held));
+        }
+        let transactions: Vec<String> = transactions.into_iter().collect();
+        vec![
+            segment::writers_question(&tables),
+            segment::remaining_question(&transactions, &oids),
+            segment::extents_question(&names),
+        ]
+    }
+
+    fn close(
+        &mut self,
+        source: &mut Connection,
+        last: &[Segment],
+        after: &[Question],
+    ) -> Result<(), Failure> {
+        let opened = match segment::open_next(source, &self.names, last, after) {
             Ok(opened) => opened,
             // somebody fences the source or changes tables there: the next look will do
             Err(failure) if failure.sqlstate == "55P03" => return Ok(()),
@@ -134,6 +180,7 @@ impl Segments {
         if tables.is_empty() {
             return Ok(());
         }
+        source.foretell(&self.questions_of_sealing(&[]))?;
         let writers = segment::writers(source, &tables)?;
         for held in self.held.iter_mut().filter(|held| is_new(held)) {
             let of_table = writers.iter().filter(|w| w.0 == held.segment.table);

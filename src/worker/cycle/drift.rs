@@ -175,12 +175,8 @@ impl Cycle<'_> {
     /// fail. After another key the deltas that wait lead nowhere: the table is copied anew.
     pub(super) fn follow_keys(&mut self) -> Result<(), Trouble> {
         let id = self.id();
-        let captured: Vec<Relation> = self
-            .relations
-            .iter()
-            .filter(|r| r.is_captured() && !r.awaits_copy() && !r.keyless)
-            .cloned()
-            .collect();
+        let keyed = self.relations.iter().filter(|r| r.has_captured_key());
+        let captured: Vec<Relation> = keyed.cloned().collect();
         let tables: Vec<&Table> = captured
             .iter()
             .filter_map(|r| self.source.table(r.oid).ok())

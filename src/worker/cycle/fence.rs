@@ -83,6 +83,12 @@ impl Cycle<'_> {
                 lower(self.session)?;
                 return Ok(());
             }
+            // one that was lowered when we looked is none
+            Finding::Unknown
+                if !fence::standing(&mut session.source, &session.names)?.is_felt() =>
+            {
+                return Ok(());
+            }
             Finding::Unknown => (
                 Some(Fence::Standing),
                 Severity::Warning,

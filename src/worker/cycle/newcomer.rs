@@ -4,6 +4,7 @@
 use super::Cycle;
 use crate::catalog;
 use crate::event::{self, Severity};
+use crate::libpq::Question;
 use crate::offered;
 use crate::pg::xact;
 use crate::quote::literal;
@@ -12,13 +13,25 @@ use crate::replay::Trouble;
 use crate::selection::{self, Obstacle};
 use crate::table::Table;
 
+fn roster_question() -> Question {
+    Question::new(include_str!("../../../sql/source/roster.sql"))
+}
+
 impl Cycle<'_> {
+    /// What [`Self::look_for_newcomers`] asks first; and what it goes on with the first time.
+    pub(super) fn newcomer_questions(&self) -> Vec<Question> {
+        let mut questions = vec![roster_question()];
+        if self.roster.is_none() {
+            questions.extend(catalog::questions());
+        }
+        questions
+    }
+
     /// Reads the catalogs only when tables have come, gone or been renamed.
     pub(super) fn look_for_newcomers(&mut self) -> Result<(), Trouble> {
         let id = self.id();
         let source = &mut self.session.source;
-        let roster =
-            source.query(include_str!("../../../sql/source/roster.sql"), &[])?[0].string("roster");
+        let roster = source.ask(&roster_question())?[0].string("roster");
         if self.roster.as_ref() == Some(&roster) {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use crate::capture::{self, Partition, partition};
 use crate::catalog;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
-use crate::meter;
+use crate::libpq::Question;
 use crate::pg::xact;
 use crate::relation::{self, Relation};
 use crate::replay::Trouble;
@@ -13,6 +13,7 @@ use crate::retry::{Verdict, verdict};
 use crate::snapshot;
 use crate::table::{Kind, Table, shown};
 use crate::worker::apply::Memory;
+use crate::worker::outset;
 
 /// What is the same when nothing but sequences can have changed on the source.
 #[derive(PartialEq, Eq)]
@@ -24,13 +25,17 @@ pub(super) struct Sight {
 impl Cycle<'_> {
     /// Sequences, and whether capture is still what it should be. Before replay: what is found here goes into its deltas.
     pub(super) fn look_around(&mut self, memory: &mut Memory) -> Result<(), Trouble> {
-        let as_of = meter::now();
+        let as_of = self.session.source.as_of();
         let now = self.sight()?;
         let unchanged = self.looked_at.as_ref() == Some(&now);
         self.looked_at = None;
+        if !unchanged {
+            let questions = outset::of_a_look(&self.session.names);
+            self.session.source.foretell(&questions)?;
+        }
         self.look_at_fence(unchanged)?;
         self.silence()?;
-        self.follow_sequences()?;
+        self.follow_sequences(unchanged)?;
         if !unchanged {
             self.look_at_tables()?;
         }
@@ -56,11 +61,16 @@ impl Cycle<'_> {
         Ok(Sight { snapshot, tables })
     }
 
-    fn follow_sequences(&mut self) -> Result<(), Trouble> {
+    fn follow_sequences(&mut self, unchanged: bool) -> Result<(), Trouble> {
         let taken: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
-        let session = &mut *self.session;
         self.sequences
-            .refresh(&mut session.source, &self.choice, &taken)?;
+            .refresh(&mut self.session.source, &self.choice, &taken)?;
+        let mut questions = self.sequences.questions();
+        if !unchanged {
+            questions.extend(self.questions_about_tables());
+        }
+        let session = &mut *self.session;
+        session.source.foretell(&questions)?;
         let complaints = self
             .sequences
             .follow(&mut session.source, &mut session.target)?;
@@ -87,6 +97,20 @@ impl Cycle<'_> {
         self.relations
             .iter()
             .filter(|r| r.is_captured() && r.state != relation::State::Errored && !r.awaits_copy())
+    }
+
+    /// What is asked after the sequences; the first time the first poll too.
+    fn questions_about_tables(&self) -> Vec<Question> {
+        let oids: Vec<u32> = self.watched().map(|r| r.oid).collect();
+        let mut questions = vec![
+            catalog::fingerprint_question(&oids),
+            capture::watch_question(&self.session.names),
+        ];
+        questions.extend(self.newcomer_questions());
+        if self.segments.are_new() {
+            questions.extend(self.segments.first_questions(&self.planned()));
+        }
+        questions
     }
 
     fn look_at_tables(&mut self) -> Result<(), Trouble> {

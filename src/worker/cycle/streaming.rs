@@ -55,11 +55,14 @@ impl Cycle<'_> {
         let (as_of, mut pending) = match self.next.take() {
             Some(known) => known,
             None => {
-                let as_of = meter::now();
-                let planned: Vec<u32> = self.plans.iter().map(|p| p.oid).collect();
-                (as_of, self.poll(planned, rests)?)
+                let as_of = self.session.source.as_of();
+                (as_of, self.poll(self.planned(), rests)?)
             }
         };
+        if self.segments.are_new() && !pending.is_empty() {
+            // what has piled up is closed first: sealed it goes faster, and the next of it is on its way all the time
+            self.tend_segments()?;
+        }
         memory.shunned.retain(|s| s.until > Instant::now());
         pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
         let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
@@ -72,10 +75,11 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
-        let far = self.catch_up(memory, &pending)?;
+        let (far, deletions) = self.catch_up(memory, &pending)?;
         pending.oids.retain(|oid| !far.contains(oid));
         pending.shunned.extend(&far);
         if pending.is_empty() {
+            self.look_further(memory, deletions)?;
             return Ok(Found::More);
         }
         let as_of = meter::now();
@@ -88,6 +92,7 @@ impl Cycle<'_> {
                 uuid: &self.session.subscription.uuid,
                 known: &self.source,
             },
+            deletions,
             &mut self.plans,
             &pending,
             &memory.ladder,
@@ -111,11 +116,34 @@ impl Cycle<'_> {
         }
     }
 
-    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others.
-    fn catch_up(&mut self, memory: &mut Memory, pending: &Pending) -> Result<Vec<u32>, Trouble> {
+    /// Between two runs of batches: a poll, behind the last deletions, and what the status and the segments are looked after with.
+    fn look_further(&mut self, memory: &Memory, deletions: Vec<String>) -> Result<(), Failure> {
+        let planned = self.planned();
+        let poll = self.segments.poll_question(deletions, &planned);
+        let mut questions = vec![poll.clone()];
+        if self.is_count_due(memory) {
+            questions.extend(self.segments.backlog_questions(&self.captured()));
+        }
+        questions.push(self.segments.sizes_question());
+        let source = &mut self.session.source;
+        let as_of = meter::now();
+        source.foretell(&questions)?;
+        let rows = source.ask(&poll)?;
+        self.next = Some((as_of, self.segments.polled(&rows, &planned)));
+        Ok(())
+    }
+
+    /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others; and
+    /// the deletions that are still to be sent.
+    fn catch_up(
+        &mut self,
+        memory: &mut Memory,
+        pending: &Pending,
+    ) -> Result<(Vec<u32>, Vec<String>), Trouble> {
         let id = self.id();
         memory.ladder.rest();
         let ladder = &memory.ladder;
+        let mut deletions = Vec::new();
         if !pending.truncated {
             let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder);
             let lanes = self.lanes.open(&self.session.subscription, worth)?;
@@ -126,7 +154,7 @@ impl Cycle<'_> {
                 note(id, counts, meter)?;
                 Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
             };
-            let outcome = replay::catch_up(
+            let caught_up = replay::catch_up(
                 &mut replay::Sides {
                     source: &mut session.source,
                     target: &mut session.target,
@@ -141,15 +169,15 @@ impl Cycle<'_> {
                 ladder,
                 &mut noted,
             );
-            if outcome.is_err() {
+            if caught_up.is_err() {
                 self.lanes.close();
             }
-            outcome?;
+            deletions = caught_up?;
         }
         let far = self.plans.iter().filter(|plan| {
             pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &self.segments, ladder)
         });
-        Ok(far.map(|plan| plan.oid).collect())
+        Ok((far.map(|plan| plan.oid).collect(), deletions))
     }
 
     /// While nobody writes to the source at all it is asked for no more than that: to look into a thousand segments costs it ten

@@ -61,6 +61,15 @@ pub type Noted<'a> = dyn FnMut(&[(u32, Counts)]) -> Result<bool, Failure> + 'a;
 /// The connections of a lane: source, target.
 pub type Lane = (Connection, Connection);
 
+/// The lanes beside the connections of [`Sides`].
+pub struct Others<'a> {
+    pub open: &'a mut Vec<Lane>,
+    /// how many there may be
+    pub most: usize,
+    /// opens one more; `None`: there will be no more
+    pub more: &'a mut dyn FnMut() -> Option<Lane>,
+}
+
 /// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it,
 /// over the connections of `sides` and over these `others`. Returns the statements that delete what the last batches replayed: they
 /// go before whatever the source is told next.
@@ -68,7 +77,7 @@ pub type Lane = (Connection, Connection);
 /// After an `Err` drop all connections.
 pub fn catch_up(
     sides: &mut Sides,
-    others: &mut [Lane],
+    others: &mut Others,
     plans: &mut [Plan],
     shunned: &[u32],
     ladder: &Ladder,
@@ -77,7 +86,7 @@ pub fn catch_up(
     let tables: Vec<(u32, u64)> = behind(plans, sides.segments, shunned, ladder)
         .map(|plan| (plan.oid, sides.segments.sealed(plan.oid)))
         .collect();
-    let shares = share_out(&tables, others.len() + 1);
+    let mut shares = share_out(&tables, others.most + 1).into_iter().peekable();
     let mut common = Common {
         plans,
         segments: sides.segments,
@@ -87,25 +96,63 @@ pub fn catch_up(
         wanted: true,
         alone: shares.len() == 1,
     };
-    let others = others.iter_mut().map(|(source, target)| (source, target));
-    let mut runs = std::iter::once((&mut *sides.source, &mut *sides.target))
-        .chain(others)
-        .zip(shares)
-        .map(|(connections, tables)| Run::begin(connections, tables, &mut common))
-        .collect::<Result<Vec<Run>, Failure>>()?;
-    while !runs.iter().all(Run::is_over) {
+    let mut runs: Vec<Run> = Vec::new();
+    loop {
+        // one that is not open yet is opened while the others wait for something anyway
         let mut moved = false;
-        for run in &mut runs {
-            match run.step(&mut common)? {
+        while runs.len() <= others.open.len()
+            && let Some(tables) = shares.next()
+        {
+            let source = match runs.len() {
+                0 => &mut *sides.source,
+                n => &mut others.open[n - 1].0,
+            };
+            runs.push(Run::begin(source, tables, &mut common)?);
+        }
+        for (at, run) in runs.iter_mut().enumerate() {
+            let (source, target) = match at {
+                0 => (&mut *sides.source, &mut *sides.target),
+                _ => {
+                    let (source, target) = &mut others.open[at - 1];
+                    (source, target)
+                }
+            };
+            match run.step(source, target, &mut common)? {
                 Step::Nothing => continue,
                 Step::Something => {}
                 Step::Committed(counts) => common.wanted &= noted(&counts)?,
             }
             moved = true;
         }
-        if !moved {
-            wait_for_any(runs.iter_mut().flat_map(Run::awaited))?;
+        if moved {
+            continue;
         }
+        if common.wanted && shares.peek().is_some() {
+            match (others.more)() {
+                Some(lane) => others.open.push(lane),
+                // what it would have taken waits for the next run
+                None => {
+                    shares = Vec::new().into_iter().peekable();
+                    common.alone = runs.len() == 1;
+                }
+            }
+            continue;
+        }
+        if runs.iter().all(Run::is_over) {
+            break;
+        }
+        let own = std::iter::once((&mut *sides.source, &mut *sides.target));
+        let pairs = own.chain(
+            others
+                .open
+                .iter_mut()
+                .map(|(source, target)| (source, target)),
+        );
+        wait_for_any(runs.iter().zip(pairs).flat_map(|(run, (source, target))| {
+            let (from_source, from_target) = run.awaits();
+            let source = from_source.then_some(source);
+            source.into_iter().chain(from_target.then_some(target))
+        }))?;
     }
     Ok(runs
         .into_iter()

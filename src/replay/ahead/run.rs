@@ -39,9 +39,7 @@ pub enum Step {
     Committed(Vec<(u32, Counts)>),
 }
 
-pub struct Run<'a> {
-    pub source: &'a mut Connection,
-    pub target: &'a mut Connection,
+pub struct Run {
     tables: Vec<u32>,
     reached: Reached,
     /// what is on the target and not yet deleted on the source
@@ -52,23 +50,21 @@ pub struct Run<'a> {
     merging: Option<(Merge, Fetch)>,
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Asks for the first batch of these tables.
     pub fn begin(
-        (source, target): (&'a mut Connection, &'a mut Connection),
+        source: &mut Connection,
         tables: Vec<u32>,
         common: &mut Common,
     ) -> Result<Self, Failure> {
         let mut run = Self {
-            source,
-            target,
             tables,
             reached: Reached::new(),
             deletions: Vec::new(),
             asked: None,
             merging: None,
         };
-        run.ask(common)?;
+        run.ask(source, common)?;
         Ok(run)
     }
 
@@ -76,31 +72,31 @@ impl<'a> Run<'a> {
         self.asked.is_none() && self.merging.is_none()
     }
 
-    /// The connections that have something for us sooner or later.
-    pub fn awaited(&mut self) -> impl Iterator<Item = &mut Connection> {
+    /// Whether its connections have something for us sooner or later: source, target.
+    pub fn awaits(&self) -> (bool, bool) {
         let source = self.asked.as_ref().is_some_and(Fetch::has_room);
-        let target = self.merging.is_some();
-        let source = source.then_some(&mut *self.source);
-        source
-            .into_iter()
-            .chain(target.then_some(&mut *self.target))
+        (source, self.merging.is_some())
     }
 
     /// Goes on with what has come.
-    pub fn step(&mut self, common: &mut Common) -> Result<Step, Trouble> {
-        let Self { source, asked, .. } = self;
+    pub fn step(
+        &mut self,
+        source: &mut Connection,
+        target: &mut Connection,
+        common: &mut Common,
+    ) -> Result<Step, Trouble> {
         let mut took = false;
-        if let Some(fetch) = asked.as_mut().filter(|fetch| fetch.has_room()) {
+        if let Some(fetch) = self.asked.as_mut().filter(|fetch| fetch.has_room()) {
             took = fetch.take(source, common.plans, common.known)?;
         }
         if let Some((merge, _)) = &mut self.merging {
-            if merge.take(self.target)? {
-                return self.commit().map(Step::Committed);
+            if merge.take(target)? {
+                return self.commit(target).map(Step::Committed);
             }
         } else if let Some(fetch) = &self.asked {
             // who is alone need not care that somebody else is kept waiting
             if common.alone || !fetch.has_room() {
-                self.stage(common)?;
+                self.stage(source, target, common)?;
                 took = true;
             }
         }
@@ -108,7 +104,7 @@ impl<'a> Run<'a> {
     }
 
     /// Asks for the next batch, if there is one, and for the deletion of what was committed before.
-    fn ask(&mut self, common: &mut Common) -> Result<(), Failure> {
+    fn ask(&mut self, source: &mut Connection, common: &mut Common) -> Result<(), Failure> {
         let crowd = u64::try_from(self.tables.len()).unwrap_or(u64::MAX);
         let mut portions = Vec::new();
         for (at, plan) in common.plans.iter().enumerate() {
@@ -130,7 +126,7 @@ impl<'a> Run<'a> {
         let deletions = self.deletions(common.segments);
         let truncations = truncation::look(common.names, common.plans);
         self.asked = Some(Fetch::ask(
-            self.source,
+            source,
             common.plans,
             portions,
             deletions,
@@ -158,19 +154,24 @@ impl<'a> Run<'a> {
 
     /// Carries what was asked for into staging tables, and asks for what comes next; then the target merges. Not if a truncation
     /// is visible, which would have to be replayed first.
-    fn stage(&mut self, common: &mut Common) -> Result<(), Trouble> {
+    fn stage(
+        &mut self,
+        source: &mut Connection,
+        target: &mut Connection,
+        common: &mut Common,
+    ) -> Result<(), Trouble> {
         let Some(mut fetch) = self.asked.take() else {
             return Ok(());
         };
-        fetch.look(self.source, common.plans, common.known)?;
+        fetch.look(source, common.plans, common.known)?;
         if fetch.truncated {
             common.wanted = false;
-            return fetch.discard(self.source, common.plans, common.known);
+            return fetch.discard(source, common.plans, common.known);
         }
-        self.target.batch(BEGIN_TARGET)?;
+        target.batch(BEGIN_TARGET)?;
         let mut staged = Vec::new();
         for at in 0..fetch.portions.len() {
-            let flow = fetch.stage(at, self.source, self.target, common.plans, common.known)?;
+            let flow = fetch.stage(at, source, target, common.plans, common.known)?;
             let portion = &fetch.portions[at];
             let deltas: u64 = portion.stretches.iter().map(|s| s.deltas).sum();
             // half of a long line is waited for while something is merged
@@ -180,12 +181,12 @@ impl<'a> Run<'a> {
                 staged.push(at);
             }
         }
-        fetch.finish(self.source, common.plans, common.known)?;
+        fetch.finish(source, common.plans, common.known)?;
         if common.wanted {
-            self.ask(common)?;
+            self.ask(source, common)?;
         }
         let merge = Merge::begin(
-            self.target,
+            target,
             staged.iter().map(|&at| {
                 let portion = &fetch.portions[at];
                 (&common.plans[portion.plan], portion.mode)
@@ -195,11 +196,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<Vec<(u32, Counts)>, Trouble> {
+    fn commit(&mut self, target: &mut Connection) -> Result<Vec<(u32, Counts)>, Trouble> {
         let Some((merge, fetch)) = self.merging.take() else {
             return Ok(Vec::new());
         };
-        self.target.batch("commit")?;
+        target.batch("commit")?;
         for stretch in fetch.portions.into_iter().flat_map(|p| p.stretches) {
             // one without a file is gone, and with it what was to be deleted
             if let Some(file) = fetch.files.get(&stretch.oid) {

@@ -146,7 +146,7 @@ impl Cycle<'_> {
         let mut deletions = Vec::new();
         if !pending.truncated {
             let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder);
-            let lanes = self.lanes.open(&self.session.subscription, worth)?;
+            let most = self.lanes.prepare(&self.session.subscription, worth)?;
             let session = &mut *self.session;
             let deadline = Instant::now() + RUN;
             let meter = &mut memory.meter;
@@ -154,21 +154,20 @@ impl Cycle<'_> {
                 note(id, counts, meter)?;
                 Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
             };
-            let caught_up = replay::catch_up(
-                &mut replay::Sides {
-                    source: &mut session.source,
-                    target: &mut session.target,
-                    names: &session.names,
-                    segments: &mut self.segments,
-                    uuid: &session.subscription.uuid,
-                    known: &self.source,
-                },
-                lanes,
-                &mut self.plans,
-                &pending.shunned,
-                ladder,
-                &mut noted,
-            );
+            let plans = &mut self.plans;
+            let mut sides = replay::Sides {
+                source: &mut session.source,
+                target: &mut session.target,
+                names: &session.names,
+                segments: &mut self.segments,
+                uuid: &session.subscription.uuid,
+                known: &self.source,
+            };
+            let lanes = &mut self.lanes;
+            let caught_up = lanes.use_up_to(most, &session.subscription, |others| {
+                let shunned = &pending.shunned;
+                replay::catch_up(&mut sides, others, plans, shunned, ladder, &mut noted)
+            });
             if caught_up.is_err() {
                 self.lanes.close();
             }

@@ -122,6 +122,7 @@ fn column(row: &Row) -> Column {
 pub struct Snapshot {
     pub tables: Vec<Table>,
     pub fingerprints: HashMap<u32, Fingerprint>,
+    layouts: HashMap<u32, String>,
 }
 
 impl Snapshot {
@@ -133,12 +134,21 @@ impl Snapshot {
         keyless: &[u32],
     ) -> Result<Self, Failure> {
         let [fingerprints, tables, columns] = connection.ask_all(&Self::questions(oids))?;
+        // a table without columns has no fingerprint
+        let mut layouts: HashMap<u32, String> =
+            oids.iter().map(|oid| (*oid, String::new())).collect();
+        layouts.extend(
+            fingerprints
+                .iter()
+                .map(|row| (row.oid("oid"), row.string("layout"))),
+        );
         let fingerprints = fingerprints_of(&fingerprints);
         let mut tables = tables_of(&tables, &columns, connection.version());
         forget_keys(&mut tables, keyless);
         Ok(Self {
             tables,
             fingerprints,
+            layouts,
         })
     }
 
@@ -156,6 +166,17 @@ impl Snapshot {
             )
             .hint("Drop it on the target too and start anew without it, or go on without it.")
         })
+    }
+
+    /// What changes when the text of a table's rows does, as `sql/source/fingerprint.sql` has it. Errors: 40001.
+    pub fn layout(&self, oid: u32) -> Result<&str, Failure> {
+        let layout = self.layouts.get(&oid).map(String::as_str);
+        layout.ok_or_else(|| changed(&self.shown(oid)))
+    }
+
+    fn shown(&self, oid: u32) -> String {
+        self.table(oid)
+            .map_or_else(|_| oid.to_string(), Table::shown)
     }
 
     /// Errors: 40001 when one of `oids` is not what it was, as the open transaction sees it: passes by reading anew.
@@ -181,10 +202,7 @@ impl Snapshot {
         if now == known {
             return Ok(());
         }
-        let name = self
-            .table(oid)
-            .map_or_else(|_| oid.to_string(), Table::shown);
-        Err(changed(&name))
+        Err(changed(&self.shown(oid)))
     }
 }
 

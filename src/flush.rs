@@ -6,32 +6,41 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::{latch, liveness};
+use crate::quote::literal;
+use crate::row::Row;
 
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Makes the source flush all that it has logged so far. Not within a transaction. The message it takes is read by nobody: it is
-/// the one thing that is logged and leaves no row.
+/// Makes the source flush all that it has logged so far: a transaction of its own, with one answer. The message it takes is read
+/// by nobody: it is the one thing that is logged and leaves no row.
+pub const FORCE: &str =
+    "begin; select pg_logical_emit_message(true, 'pg_decamp', '')::text as at; commit";
+
+/// Runs it.
 pub fn force(source: &mut Connection) -> Result<(), Failure> {
-    source
-        .query(
-            "select pg_logical_emit_message(true, 'pg_decamp', '')::text as at",
-            &[],
-        )
-        .map(drop)
+    source.batch(FORCE)
 }
 
 /// Waits until the log is flushed up to a position, which the source does by itself; within a transaction.
 pub fn wait(source: &mut Connection, position: &str) -> Result<(), Failure> {
     loop {
-        let there = source.query(
-            "select pg_current_wal_flush_lsn() >= $1::pg_lsn as there",
-            &[Some(position)],
-        )?[0]
-            .flag("there");
-        if there {
+        if is_there(&source.query(&question(position), &[])?) {
             return Ok(());
         }
         liveness::tick();
         latch::wait(LOOK_EVERY);
     }
+}
+
+/// Asks whether it is flushed up to there.
+pub fn question(position: &str) -> String {
+    format!(
+        "select pg_current_wal_flush_lsn() >= {}::pg_lsn as there",
+        literal(position)
+    )
+}
+
+/// The answer.
+pub fn is_there(rows: &[Row]) -> bool {
+    rows.first().is_some_and(|row| row.flag("there"))
 }

@@ -28,6 +28,8 @@ pub struct Segment {
     pub number: u32,
     /// its own
     pub oid: u32,
+    /// its deltas are keys, not whole rows
+    pub keyed: bool,
 }
 
 impl Names {
@@ -51,6 +53,7 @@ pub fn read(source: &mut Connection, names: &Names) -> Result<Vec<Segment>, Fail
             table: row.oid("table"),
             number: row.oid("number"),
             oid: row.oid("oid"),
+            keyed: row.flag("keyed"),
         })
         .collect();
     segments.sort();
@@ -130,12 +133,12 @@ fn open(
             .iter()
             .map(|row| redirect(row.text("definition"), &prefix, &new));
         statements.extend(redirected);
-        next.push((segment.table, number));
+        next.push(Segment { number, ..*segment });
     }
     source.list_done()?;
     statements.push("commit".to_owned());
-    let oids = next.iter().map(|(table, number)| {
-        let name = literal(&names.segment(*table, *number));
+    let oids = next.iter().map(|segment| {
+        let name = literal(&names.segment(segment.table, segment.number));
         format!("select {name}::regclass::oid::int8 as oid")
     });
     statements.extend(oids);
@@ -148,10 +151,9 @@ fn open(
     let rows = source.ask(&question)?;
     let opened = next.into_iter().zip(&rows);
     Ok(opened
-        .map(|((table, number), row)| Segment {
-            table,
-            number,
+        .map(|(segment, row)| Segment {
             oid: row.oid("oid"),
+            ..segment
         })
         .collect())
 }
@@ -202,29 +204,38 @@ pub struct Extent {
     pub pages: i64,
     /// the first page with rows, and about how many are on each; `None` if it has none
     pub beginning: Option<(i64, u64)>,
+    /// the same few keys come again and again: how many
+    pub few_keys: Option<u64>,
 }
 
-/// Of each of these segments, which nobody writes to.
-pub fn extents(source: &mut Connection, segments: &[String]) -> Result<Vec<Extent>, Failure> {
+/// Of each of these segments, by their names, which nobody writes to.
+pub fn extents(
+    source: &mut Connection,
+    segments: &[(String, Segment)],
+) -> Result<Vec<Extent>, Failure> {
     let rows = source.ask(&extents_question(segments))?;
     let extent = |row: &Row| {
-        let density = row.opt_int("density").and_then(|n| u64::try_from(n).ok());
+        let number = |name| row.opt_int(name).and_then(|n| u64::try_from(n).ok());
         Extent {
             pages: row.int("pages"),
-            beginning: row.opt_int("page").zip(density.map(|n| n.max(1))),
+            beginning: row.opt_int("page").zip(number("density").map(|n| n.max(1))),
+            few_keys: number("few_keys"),
         }
     };
     Ok(rows.iter().map(extent).collect())
 }
 
 /// What [`extents`] asks.
-pub fn extents_question(segments: &[String]) -> Question {
+pub fn extents_question(segments: &[(String, Segment)]) -> Question {
     let mut list = vec!["begin; set local synchronize_seqscans = off".to_owned()];
-    list.extend(segments.iter().map(|name| {
+    list.extend(segments.iter().map(|(name, segment)| {
+        // rows of tables without a key may be long
+        let key = if segment.keyed { "d::text" } else { "null" };
         format!(
             "select pg_relation_size({}::regclass) / current_setting('block_size')::int8 as pages, \
-                    min(page) as page, count(*) / (max(page) - min(page) + 1) as density \
-             from (select (ctid::text::point)[0]::int8 as page from {name} limit 1000) s",
+                    min(page) as page, count(*) / (max(page) - min(page) + 1) as density, \
+                    case when count(distinct key) < count(key) / 2 then count(distinct key) end as few_keys \
+             from (select (ctid::text::point)[0]::int8 as page, {key} as key from {name} d limit 1000) s",
             literal(name)
         )
     }));

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::libpq::{Connection, wait_for_any};
 use crate::relation::Counts;
 
-/// A table that is as many batches behind is worth a lane.
+/// A table whose backlog comes to as many batches of rows is worth a lane.
 const WORTH_A_LANE: u64 = 4;
 
 /// Whether a table has a backlog that is worth it.
@@ -37,7 +37,7 @@ pub fn is_far_behind(plan: &Plan, segments: &Segments, ladder: &Ladder) -> bool 
 
 /// How many lanes have enough to do.
 pub fn lanes(plans: &[Plan], segments: &Segments, shunned: &[u32], ladder: &Ladder) -> usize {
-    let worth = |plan: &&Plan| segments.sealed(plan.oid) > plan.limit * WORTH_A_LANE;
+    let worth = |plan: &&Plan| segments.rows(plan.oid) > plan.limit * WORTH_A_LANE;
     let behind = behind(plans, segments, shunned, ladder);
     behind.filter(worth).count().max(1)
 }
@@ -84,7 +84,7 @@ pub fn catch_up(
     noted: &mut Noted,
 ) -> Result<Vec<String>, Trouble> {
     let tables: Vec<(u32, u64)> = behind(plans, sides.segments, shunned, ladder)
-        .map(|plan| (plan.oid, sides.segments.sealed(plan.oid)))
+        .map(|plan| (plan.oid, sides.segments.rows(plan.oid)))
         .collect();
     let mut shares = share_out(&tables, others.most + 1).into_iter().peekable();
     let mut common = Common {

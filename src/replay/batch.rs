@@ -94,9 +94,7 @@ pub fn run(
     } = sides;
     let began = Instant::now();
     let whole_rows = |plan: &Plan| plan.multiset.is_some() && pending.oids.contains(&plan.oid);
-    if plans.iter().any(whole_rows) {
-        flush::force(source)?;
-    }
+    let flushes = plans.iter().any(whole_rows);
     let oids: Vec<u32> = plans.iter().map(|p| p.oid).collect();
     let multisets = plans.iter().any(|plan| plan.multiset.is_some());
     let fetches = fetches(plans, pending, segments, ladder);
@@ -108,6 +106,7 @@ pub fn run(
         .map(|(_, p)| p.oid)
         .collect();
     let mut list = first;
+    list.extend(flushes.then(|| flush::FORCE.to_owned()));
     list.push(BEGIN_SOURCE.to_owned());
     list.extend(multisets.then(|| Mark::READ.to_owned()));
     list.push(truncation::take(names, plans));
@@ -119,6 +118,9 @@ pub fn run(
     list.push(segments.poll_statements(&oids));
     source.send_list(&list.join(";\n"))?;
     target.batch(BEGIN_TARGET)?;
+    if flushes {
+        source.rows_next()?;
+    }
     let mark = match multisets {
         true => source.rows_next()?.first().map(Mark::of),
         false => None,
@@ -145,6 +147,7 @@ pub fn run(
     let mut more = segments.polled(&source.rows_next()?, &oids);
     source.list_done()?;
     let mut marked = Vec::new();
+    let mut taken = Vec::new();
     for plan in plans.iter() {
         let truncated = truncations.iter().find(|t| t.oid == plan.oid);
         let Some(multiset) = &plan.multiset else {
@@ -165,13 +168,24 @@ pub fn run(
             positions,
             &mut counts,
         )
-        .and_then(|_| segments.advance(source, &parts))
         .map_err(|failure| of_table(failure, plan))?;
         marked.push(plan.oid);
+        taken.extend(parts);
         counted.push((plan.oid, counts));
     }
-    if !marked.is_empty() {
-        more = segments.poll(source, &oids)?;
+    let mut flushed = Vec::new();
+    if let (Some(mark), false) = (&mark, marked.is_empty()) {
+        let looks = segments.looks_ahead(&taken);
+        let mut list: Vec<String> = looks.iter().map(|look| look.sql.clone()).collect();
+        list.push(segments.poll_statements(&oids));
+        list.push(mark.flushed());
+        source.send_list(&list.join(";\n"))?;
+        for look in &looks {
+            segments.advanced(look, &source.rows_next()?);
+        }
+        more = segments.polled(&source.rows_next()?, &oids);
+        flushed = source.rows_next()?;
+        source.list_done()?;
     }
     for truncated in &truncations {
         match counted.iter_mut().find(|(oid, _)| *oid == truncated.oid) {
@@ -194,7 +208,7 @@ pub fn run(
         plan.adapt(flow.rows, flow.bytes, taken, segments.answer);
     }
     if let (Some(mark), false) = (mark, marked.is_empty()) {
-        mark.note(source, target, uuid, &marked)?;
+        mark.note(source, target, uuid, &marked, &flushed)?;
     }
     target.batch("commit")?;
     let asked = Instant::now();

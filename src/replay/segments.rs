@@ -38,7 +38,12 @@ enum State {
     /// capture writes to another one, but some transactions may not know that yet: the barrier, once it is noted
     Closed { awaited: Option<Vec<String>> },
     /// all rows are on its first `pages` pages, none before page `next`; about so many on each
-    Sealed { pages: i64, next: i64, density: u64 },
+    Sealed {
+        pages: i64,
+        next: i64,
+        density: u64,
+        few_keys: Option<u64>,
+    },
 }
 
 #[derive(Debug)]

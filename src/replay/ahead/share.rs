@@ -1,14 +1,14 @@
 //! Which tables go which lane. Pure.
 
-/// Shares tables out among at most `most` lanes, so that each lane has about as many deltas. There are no empty lanes.
-/// `tables`: each with how many deltas it has.
+/// Shares tables out among at most `most` lanes, so that each lane has about as many rows. There are no empty lanes.
+/// `tables`: each with how many rows its deltas come to.
 pub fn share_out(tables: &[(u32, u64)], most: usize) -> Vec<Vec<u32>> {
     let mut tables = tables.to_vec();
-    tables.sort_by_key(|(oid, deltas)| (u64::MAX - deltas, *oid));
+    tables.sort_by_key(|(oid, rows)| (u64::MAX - rows, *oid));
     let mut lanes: Vec<(u64, Vec<u32>)> = vec![(0, Vec::new()); most.min(tables.len())];
-    for (oid, deltas) in tables {
+    for (oid, rows) in tables {
         if let Some((sum, lane)) = lanes.iter_mut().min_by_key(|(sum, _)| *sum) {
-            *sum += deltas.max(1);
+            *sum += rows.max(1);
             lane.push(oid);
         }
     }

@@ -1,49 +1,51 @@
 //! What of a table's deltas has been applied, by snapshots of the source, so that none is applied twice.
 
 use crate::applied;
-use crate::capture::{self, Names, segment};
+use crate::capture::{self, Names};
+use crate::catalog;
 use crate::failure::Failure;
 use crate::flush;
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Question};
 use crate::quote::literal;
 use crate::row::Row;
 use crate::table::Table;
 
-/// Whether the source's rows as they are known to the target are still made like that, and deletes what is applied already.
-/// Errors: DC001 when the columns have changed since.
+/// What deletes on the source what of `table` is applied already, to be asked before anything of it is replayed; `None`: nothing is.
+/// `layout`: how its rows are made as far as we know; `segments`: where its deltas are. Errors: DC001 when rows are made otherwise
+/// than those that are applied, 40001 when that is because we do not know it yet.
 pub fn settle(
     source: &mut Connection,
     target: &mut Connection,
     names: &Names,
-    uuid: &str,
-    subscription: &str,
-    table: &Table,
-) -> Result<(), Failure> {
-    let layout = layout(source, table.oid)?;
-    let applied = applied::settled(target, uuid, table.oid, &layout)?;
+    (uuid, subscription): (&str, &str),
+    (table, layout): (&Table, &str),
+    segments: &[String],
+) -> Result<Option<Question>, Failure> {
+    let applied = applied::settled(target, uuid, table.oid, layout)?;
     if applied.layout != layout {
-        return Err(capture::missed_table(
-            "columns have changed on the source of a table without a key",
-            subscription,
-            &table.shown(),
-        ));
+        return Err(if self::layout(source, table.oid)? == layout {
+            capture::missed_table(
+                "columns have changed on the source of a table without a key",
+                subscription,
+                &table.shown(),
+            )
+        } else {
+            catalog::changed(&table.shown())
+        });
     }
     let Some(snapshot) = applied.snapshot else {
-        return Ok(());
+        return Ok(None);
     };
-    let snapshot = literal(&snapshot);
-    let segments: String = segment::named(source, names, table.oid)?
+    let applied = format!("txid_visible_in_snapshot(txid, {})", literal(&snapshot));
+    let segments: String = segments
         .iter()
-        .map(|name| {
-            format!("delete from {name} where txid_visible_in_snapshot(txid, {snapshot}); ")
-        })
+        .map(|name| format!("delete from {name} where {applied}; "))
         .collect();
-    source.batch(&format!(
-        "begin; {segments} \
-         delete from {} where relation = {} and txid_visible_in_snapshot(txid, {snapshot}); commit",
+    Ok(Some(Question::new(format!(
+        "begin; {segments} delete from {} where relation = {} and {applied}; commit; select 1 as settled",
         names.truncation(),
         table.oid,
-    ))
+    ))))
 }
 
 /// Whether the source's rows are still made like those that are applied.
@@ -85,15 +87,23 @@ impl Mark {
         }
     }
 
-    /// Notes it on the target for these tables, in the transaction that has what it saw.
+    /// Asks, in a list, whether the source has it on its disk.
+    pub fn flushed(&self) -> String {
+        flush::question(&self.written)
+    }
+
+    /// Notes it on the target for these tables, in the transaction that has what it saw. `flushed`: the answer, as of now.
     pub fn note(
         &self,
         source: &mut Connection,
         target: &mut Connection,
         uuid: &str,
         tables: &[u32],
+        flushed: &[Row],
     ) -> Result<(), Failure> {
-        flush::wait(source, &self.written)?;
+        if !flush::is_there(flushed) {
+            flush::wait(source, &self.written)?;
+        }
         applied::note_replayed(target, uuid, tables, &self.snapshot)
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 
 use super::{Held, Segments, State};
-use crate::failure::Failure;
-use crate::libpq::Connection;
 use crate::replay::part::{Part, Place};
 use crate::row::Row;
 
@@ -99,16 +97,8 @@ impl Segments {
         parts
     }
 
-    /// After a batch took `parts`, in its transaction: where what it left of sealed segments begins.
-    pub fn advance(&mut self, source: &mut Connection, parts: &[Part]) -> Result<(), Failure> {
-        for look in self.looks_ahead(parts) {
-            let rows = source.query(&look.sql, &[])?;
-            self.advanced(&look, &rows);
-        }
-        Ok(())
-    }
-
-    /// What `advance` asks, for a list of statements; [`Self::advanced`] takes the rows of each.
+    /// After a batch took `parts`, in its transaction: where what it left of sealed segments begins. [`Self::advanced`] takes the
+    /// rows of each.
     pub fn looks_ahead(&self, parts: &[Part]) -> Vec<LookAhead> {
         let taken = |held: &&Held| parts.iter().any(|part| part.oid == held.segment.oid);
         self.held
@@ -152,6 +142,7 @@ impl Segments {
                 pages,
                 next,
                 density,
+                ..
             } = held.state
             else {
                 continue;
@@ -188,17 +179,20 @@ impl Segments {
 
     /// About how many deltas a table's sealed segments have.
     pub fn sealed(&self, table: u32) -> u64 {
-        self.of(table)
-            .iter()
-            .map(|held| match held.state {
-                State::Sealed {
-                    pages,
-                    next,
-                    density,
-                } => u64::try_from(pages - next).unwrap_or(0) * density,
-                _ => 0,
-            })
-            .sum()
+        self.of(table).iter().map(|held| deltas(&held.state)).sum()
+    }
+
+    /// About how many rows they come to, in the batches that take them: where the same few keys come again and again, that is
+    /// next to none.
+    pub fn rows(&self, table: u32) -> u64 {
+        let rows = |held: &Held| match held.state {
+            State::Sealed {
+                few_keys: Some(few),
+                ..
+            } => deltas(&held.state).min(few),
+            _ => deltas(&held.state),
+        };
+        self.of(table).iter().map(rows).sum()
     }
 
     /// What was read of it is replayed and deleted.
@@ -221,5 +215,18 @@ impl Segments {
         }
         let end = pages.min(next + SPELLED_OUT);
         (Place::Between(next, end), end)
+    }
+}
+
+/// About how many are left of a sealed segment.
+fn deltas(state: &State) -> u64 {
+    match state {
+        State::Sealed {
+            pages,
+            next,
+            density,
+            ..
+        } => u64::try_from(pages - next).unwrap_or(0) * density,
+        _ => 0,
     }
 }

@@ -124,7 +124,7 @@ impl Segments {
         let mut tables = Vec::new();
         let mut transactions = BTreeSet::new();
         let mut oids = Vec::new();
-        let mut names = Vec::new();
+        let mut segments = Vec::new();
         for held in &self.held {
             match &held.state {
                 State::Closed {
@@ -135,13 +135,13 @@ impl Segments {
                 _ => continue,
             }
             oids.push(held.segment.oid);
-            names.push(self.name(held));
+            segments.push((self.name(held), held.segment));
         }
         let transactions: Vec<String> = transactions.into_iter().collect();
         vec![
             segment::writers_question(&tables),
             segment::remaining_question(&transactions, &oids),
-            segment::extents_question(&names),
+            segment::extents_question(&segments),
         ]
     }
 
@@ -226,14 +226,16 @@ impl Segments {
             return Ok(());
         }
         // only now: it does not grow any more
-        let names: Vec<String> = sealed.iter().map(|at| self.name(&self.held[*at])).collect();
-        let extents = segment::extents(source, &names)?;
-        for (at, segment::Extent { pages, beginning }) in sealed.into_iter().zip(extents) {
-            let (next, density) = beginning.unwrap_or((pages, 1));
+        let held = sealed.iter().map(|at| &self.held[*at]);
+        let segments: Vec<_> = held.map(|held| (self.name(held), held.segment)).collect();
+        let extents = segment::extents(source, &segments)?;
+        for (at, extent) in sealed.into_iter().zip(extents) {
+            let (next, density) = extent.beginning.unwrap_or((extent.pages, 1));
             self.held[at].state = State::Sealed {
-                pages,
+                pages: extent.pages,
                 next,
                 density,
+                few_keys: extent.few_keys,
             };
             self.held[at].later = None;
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::{DATABASE, ROLE};
 use decamp_tests::{Pair, wait};
 
@@ -13,6 +14,7 @@ const ROWS: u32 = 200_000;
 
 fn pair() -> Pair {
     let pair = Pair::builder()
+        .proxy()
         .source_conf("log_statement = 'all'")
         .source_conf("log_line_prefix = '%a %p '")
         .start();
@@ -89,5 +91,42 @@ fn lanes_that_cannot_be_opened() {
         "{log}"
     );
     assert_eq!(complaints(), before, "nothing has gone wrong");
+    pair.stop_migration();
+}
+
+/// A lane that is long in coming keeps nobody waiting.
+#[test]
+fn lanes_that_are_long_in_coming() {
+    let pair = pair();
+    fall_behind(&pair);
+    let source = pair.source_uri() + "&connect_timeout=60";
+    pair.query(&format!(
+        "SELECT repl_alter('heroku', source => '{source}')"
+    ));
+    let before = lanes(&pair);
+    let mut source = pair.source.connect(DATABASE);
+    let mut on_source = |sql: &str| source.batch_execute(sql).expect("the source does it");
+    // behind a long line, so that there is time to slow down those that come after the first
+    pair.proxy().delay(Duration::from_millis(50));
+    pair.query("SELECT repl_resume('heroku')");
+    let is_there = "do $$ begin while not exists (select from pg_stat_activity where application_name = 'pg_decamp heroku apply') \
+         loop perform pg_sleep(0.005); perform pg_stat_clear_snapshot(); end loop; end $$";
+    on_source(is_there);
+    on_source("ALTER SYSTEM SET post_auth_delay = '15s'");
+    on_source("SELECT pg_reload_conf()");
+    let done = |table: usize| format!("(SELECT bool_and(n = 1) FROM t{table})");
+    let done: Vec<String> = (0..TABLES).map(done).collect();
+    pair.target.poll_until(
+        TARGET_DATABASE,
+        &format!("SELECT {}", done.join(" OR ")),
+        MINUTE,
+    );
+    let log = pair.target.log();
+    assert!(!log.contains("without further connections"), "{log}");
+    assert_eq!(lanes(&pair), before, "no lane has come yet");
+    on_source("ALTER SYSTEM RESET post_auth_delay");
+    on_source("SELECT pg_reload_conf()");
+    pair.wait_for("caught_up", 2 * MINUTE);
+    pair.assert_migrated();
     pair.stop_migration();
 }

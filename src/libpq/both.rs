@@ -3,8 +3,8 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::Connection;
 use super::connection::rows;
+use super::{Awaited, Connection};
 use crate::failure::Failure;
 use crate::pg::{latch, liveness};
 use crate::row::Row;
@@ -26,15 +26,20 @@ pub fn both(
     Ok((rows(&answer?), rows(&other_answer?)))
 }
 
-/// Waits until something comes from one of several connections, whose servers are all at work for us.
+/// Waits until something comes from one of several connections, whose servers are all at work for us, or what else is awaited has come.
 pub fn wait_for_any<'a>(
     connections: impl Iterator<Item = &'a mut Connection>,
+    also: Option<Awaited>,
 ) -> Result<(), Failure> {
     const A_WHILE: Duration = Duration::from_millis(200);
     liveness::tick();
     let connections: Vec<&mut Connection> = connections.collect();
-    let sockets: Vec<c_int> = connections.iter().map(|c| c.raw.socket()).collect();
-    let came = latch::wait_readable(&sockets, A_WHILE);
+    let mut sockets: Vec<(c_int, bool)> = connections
+        .iter()
+        .map(|c| (c.raw.socket(), false))
+        .collect();
+    sockets.extend(also.map(|also| (also.socket, also.write)));
+    let came = latch::wait_any(&sockets, A_WHILE);
     for (connection, came) in connections.into_iter().zip(came) {
         if came {
             connection.probe.sign_of_life();

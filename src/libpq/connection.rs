@@ -51,8 +51,20 @@ impl Connection {
         name: &str,
         questions: Vec<Question>,
     ) -> Result<Self, Failure> {
+        let raw = Raw::open(info, encoding, name, role.origin())?;
+        let mut connection = Self::over(raw, info, role, questions)?;
+        connection.finish_set_up()?;
+        Ok(connection)
+    }
+
+    /// Over a connection that is up; sends the settings.
+    pub(super) fn over(
+        raw: Raw,
+        info: &Conninfo,
+        role: Role,
+        questions: Vec<Question>,
+    ) -> Result<Self, Failure> {
         let origin = role.origin();
-        let raw = Raw::open(info, encoding, name, origin).map_err(Failure::from)?;
         // SAFETY: a live connection.
         let version = unsafe {
             pq_sys::PQsetnonblocking(raw.ptr(), 1);
@@ -74,18 +86,13 @@ impl Connection {
             .at(origin)
             .hint("The oldest version pg_decamp works with is 10."));
         }
-        connection.set_up(questions)?;
-        if role == Role::Target {
-            connection.ordinary = match connection.batch(QUIET) {
-                Ok(()) => false,
-                Err(failure) if failure.sqlstate == "42501" => true,
-                Err(failure) => return Err(failure),
-            };
-        }
+        let settings = connection.settings();
+        connection.foretell(&[vec![settings], questions].concat())?;
         Ok(connection)
     }
 
-    fn set_up(&mut self, questions: Vec<Question>) -> Result<(), Failure> {
+    /// Whatever becomes of what is sent with them, the settings stay.
+    fn settings(&self) -> Question {
         let settings = self.role.settings(self.version);
         // should we vanish in the middle of a long statement, it ends within a second and with it its locks; a server on a
         // system that cannot tell refuses the setting, and that is all
@@ -94,15 +101,26 @@ impl Connection {
         } else {
             "set client_connection_check_interval = '1s';"
         };
-        // whatever becomes of the questions, what is set stays
-        let set = Question::new(format!("begin; {settings} {watchful} commit; select 1"));
-        self.foretell(&[vec![set.clone()], questions].concat())?;
-        match self.ask(&set) {
+        Question::new(format!("begin; {settings} {watchful} commit; select 1"))
+    }
+
+    /// Waits for the settings.
+    pub(super) fn finish_set_up(&mut self) -> Result<(), Failure> {
+        match self.ask(&self.settings()) {
             Err(failure) if failure.sqlstate == "22023" => {
-                self.batch(&format!("rollback; {settings}"))
+                let settings = self.role.settings(self.version);
+                self.batch(&format!("rollback; {settings}"))?;
             }
-            set => set.map(drop),
+            set => drop(set?),
         }
+        if self.role == Role::Target {
+            self.ordinary = match self.batch(QUIET) {
+                Ok(()) => false,
+                Err(failure) if failure.sqlstate == "42501" => true,
+                Err(failure) => return Err(failure),
+            };
+        }
+        Ok(())
     }
 
     /// On the target: our role may not set session_replication_role, so that triggers, rules and foreign keys act on what is

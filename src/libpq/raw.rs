@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 use pq_sys::{ConnStatusType, PGTransactionStatusType, PGconn, PostgresPollingStatusType};
 
+use super::opening::Awaited;
 use super::{Conninfo, session};
 use crate::failure::{Failure, Origin};
 use crate::pg::{latch, liveness};
@@ -55,13 +56,25 @@ impl Drop for Reserved {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Raw {
-    /// Connects. `Err` has `timed_out` as message start only if nobody answered.
+    /// Connects.
     pub fn open(
         info: &Conninfo,
         encoding: &str,
         name: &str,
         origin: Origin,
     ) -> Result<Self, Refusal> {
+        let mut connecting = Self::begin(info, encoding, name, origin)?;
+        while !connecting.step(Duration::from_secs(1))? {}
+        Ok(connecting.into_raw())
+    }
+
+    /// Begins to connect.
+    pub fn begin(
+        info: &Conninfo,
+        encoding: &str,
+        name: &str,
+        origin: Origin,
+    ) -> Result<Connecting, Refusal> {
         let extra = session::parameters(encoding, name);
         let mut pairs: Vec<(&str, &str)> = info
             .pairs()
@@ -95,32 +108,13 @@ impl Raw {
             .and_then(|t| t.parse::<u64>().ok())
             .filter(|t| *t > 0)
             .map_or(CONNECT_TIMEOUT, |t| Duration::from_secs(t.max(2)));
-        raw.finish_connecting(timeout, origin)?;
-        Ok(raw)
-    }
-
-    fn finish_connecting(&self, timeout: Duration, origin: Origin) -> Result<(), Refusal> {
-        let deadline = Instant::now() + timeout;
-        let mut poll = PostgresPollingStatusType::PGRES_POLLING_WRITING;
-        while self.status() != ConnStatusType::CONNECTION_BAD {
-            let (read, write) = match poll {
-                PostgresPollingStatusType::PGRES_POLLING_OK => return Ok(()),
-                PostgresPollingStatusType::PGRES_POLLING_READING => (true, false),
-                PostgresPollingStatusType::PGRES_POLLING_WRITING => (false, true),
-                _ => break,
-            };
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                return Err(Refusal::Silent(Failure::lost(
-                    origin,
-                    format!("no answer within {} s while connecting", timeout.as_secs()),
-                )));
-            };
-            if self.wait(read, write, left.min(Duration::from_secs(1))) {
-                // SAFETY: the connection is being made and its socket is ready.
-                poll = unsafe { pq_sys::PQconnectPoll(self.ptr()) };
-            }
-        }
-        Err(Refusal::Answered(refused(origin, &self.message())))
+        Ok(Connecting {
+            raw,
+            poll: PostgresPollingStatusType::PGRES_POLLING_WRITING,
+            timeout,
+            deadline: Instant::now() + timeout,
+            origin,
+        })
     }
 
     pub fn ptr(&self) -> *mut PGconn {
@@ -160,6 +154,55 @@ impl Raw {
         }
         liveness::tick();
         latch::wait_socket(socket, read, write, timeout)
+    }
+}
+
+/// A connection that is not up yet.
+pub struct Connecting {
+    raw: Raw,
+    poll: PostgresPollingStatusType,
+    timeout: Duration,
+    deadline: Instant,
+    origin: Origin,
+}
+
+impl Connecting {
+    pub fn awaits(&self) -> Awaited {
+        Awaited {
+            socket: self.raw.socket(),
+            write: self.poll == PostgresPollingStatusType::PGRES_POLLING_WRITING,
+        }
+    }
+
+    /// Waits so long for what it awaits, and goes on with it; whether it is up.
+    pub fn step(&mut self, patience: Duration) -> Result<bool, Refusal> {
+        if self.poll == PostgresPollingStatusType::PGRES_POLLING_OK {
+            return Ok(true);
+        }
+        let failed = self.poll == PostgresPollingStatusType::PGRES_POLLING_FAILED;
+        if failed || self.raw.status() == ConnStatusType::CONNECTION_BAD {
+            return Err(Refusal::Answered(refused(self.origin, &self.raw.message())));
+        }
+        let Some(left) = self.deadline.checked_duration_since(Instant::now()) else {
+            return Err(Refusal::Silent(Failure::lost(
+                self.origin,
+                format!(
+                    "no answer within {} s while connecting",
+                    self.timeout.as_secs()
+                ),
+            )));
+        };
+        let write = self.awaits().write;
+        if self.raw.wait(!write, write, left.min(patience)) {
+            // SAFETY: the connection is being made and its socket is ready.
+            self.poll = unsafe { pq_sys::PQconnectPoll(self.raw.ptr()) };
+        }
+        Ok(self.poll == PostgresPollingStatusType::PGRES_POLLING_OK)
+    }
+
+    /// Once it is up.
+    pub fn into_raw(self) -> Raw {
+        self.raw
     }
 }
 

@@ -23,9 +23,10 @@ pub fn wait(timeout: Duration) -> bool {
 
 /// Waits until the socket is ready for what is asked or `timeout` has passed. Returns whether it is ready.
 pub fn wait_socket(socket: c_int, readable: bool, writable: bool, timeout: Duration) -> bool {
-    if is_ready_soon(socket, readable, writable) {
+    let ready = is_ready(socket, readable, writable, timeout.min(SOON));
+    if ready || timeout.is_zero() {
         check_for_interrupts();
-        return true;
+        return ready;
     }
     let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     if readable {
@@ -48,12 +49,12 @@ pub fn wait_socket(socket: c_int, readable: bool, writable: bool, timeout: Durat
     rc as u32 & (pg_sys::WL_SOCKET_READABLE | pg_sys::WL_SOCKET_WRITEABLE) != 0
 }
 
-/// Waits until one of several sockets can be read or `timeout` has passed; which of them can. A signal ends the wait, but one that
-/// comes just before it is felt after the time-out.
-pub fn wait_readable(sockets: &[c_int], timeout: Duration) -> Vec<bool> {
-    let watch = |fd: &c_int| PollFd {
+/// Waits until one of several sockets can be read (or, if so asked, written) or `timeout` has passed; which of them can. A signal
+/// ends the wait, but one that comes just before it is felt after the time-out.
+pub fn wait_any(sockets: &[(c_int, bool)], timeout: Duration) -> Vec<bool> {
+    let watch = |(fd, write): &(c_int, bool)| PollFd {
         fd: *fd,
-        events: POLLIN,
+        events: if *write { POLLOUT } else { POLLIN },
         revents: 0,
     };
     let mut watched: Vec<PollFd> = sockets.iter().map(watch).collect();
@@ -73,8 +74,9 @@ pub fn wait_readable(sockets: &[c_int], timeout: Duration) -> Vec<bool> {
 
 /// In the middle of a COPY the next bytes are there in no time, and a full wait costs half a dozen system calls. The latch is
 /// not looked at, but only for this long.
-fn is_ready_soon(socket: c_int, readable: bool, writable: bool) -> bool {
-    const MILLIS: c_int = 2;
+const SOON: Duration = Duration::from_millis(2);
+
+fn is_ready(socket: c_int, readable: bool, writable: bool, timeout: Duration) -> bool {
     let mut events = 0;
     if readable {
         events |= POLLIN;
@@ -87,8 +89,9 @@ fn is_ready_soon(socket: c_int, readable: bool, writable: bool) -> bool {
         events,
         revents: 0,
     };
+    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
     // SAFETY: one valid entry, which outlives the call.
-    unsafe { poll(&raw mut watched, 1, MILLIS) > 0 }
+    unsafe { poll(&raw mut watched, 1, millis) > 0 }
 }
 
 /// `struct pollfd` of `poll.h`, with its constants on Linux.

@@ -22,7 +22,7 @@ use super::ladder::{Ladder, Mode};
 use super::segments::Segments;
 use super::statement::Plan;
 use crate::failure::Failure;
-use crate::libpq::{Connection, wait_for_any};
+use crate::libpq::{Awaited, Connection, wait_for_any};
 use crate::relation::Counts;
 
 /// A table whose backlog comes to as many batches of rows is worth a lane.
@@ -66,8 +66,17 @@ pub struct Others<'a> {
     pub open: &'a mut Vec<Lane>,
     /// how many there may be
     pub most: usize,
-    /// opens one more; `None`: there will be no more
-    pub more: &'a mut dyn FnMut() -> Option<Lane>,
+    /// goes on with opening one more
+    pub more: &'a mut dyn FnMut() -> Coming,
+}
+
+/// One more lane.
+pub enum Coming {
+    Now(Box<Lane>),
+    /// to be asked for again when this has come, and now and then
+    Later(Awaited),
+    /// there will be no more
+    Never,
 }
 
 /// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it,
@@ -98,7 +107,7 @@ pub fn catch_up(
     };
     let mut runs: Vec<Run> = Vec::new();
     loop {
-        // one that is not open yet is opened while the others wait for something anyway
+        // one that is not open yet goes on being opened when the others wait for something anyway
         let mut moved = false;
         while runs.len() <= others.open.len()
             && let Some(tables) = shares.next()
@@ -127,17 +136,22 @@ pub fn catch_up(
         if moved {
             continue;
         }
+        let mut door = None;
         if common.wanted && shares.peek().is_some() {
             match (others.more)() {
-                Some(lane) => others.open.push(lane),
+                Coming::Now(lane) => {
+                    others.open.push(*lane);
+                    continue;
+                }
+                Coming::Later(awaited) => door = Some(awaited),
                 // what it would have taken waits for the next run
-                None => {
+                Coming::Never => {
                     shares = Vec::new().into_iter().peekable();
                     common.alone = runs.len() == 1;
                 }
             }
-            continue;
         }
+        // who waits for nothing else need not wait for a lane: the next run takes what that would have taken
         if runs.iter().all(Run::is_over) {
             break;
         }
@@ -148,11 +162,12 @@ pub fn catch_up(
                 .iter_mut()
                 .map(|(source, target)| (source, target)),
         );
-        wait_for_any(runs.iter().zip(pairs).flat_map(|(run, (source, target))| {
+        let awaited = runs.iter().zip(pairs).flat_map(|(run, (source, target))| {
             let (from_source, from_target) = run.awaits();
             let source = from_source.then_some(source);
             source.into_iter().chain(from_target.then_some(target))
-        }))?;
+        });
+        wait_for_any(awaited, door)?;
     }
     Ok(runs
         .into_iter()

@@ -2,7 +2,7 @@
 
 use crate::capture::fence;
 use crate::failure::Failure;
-use crate::libpq::{Connection, Question, Role};
+use crate::libpq::{Connection, Opening, Question, Role};
 use crate::pg::{server, xact};
 use crate::subscription::Subscription;
 
@@ -21,13 +21,25 @@ pub fn open_asking(
     what: &str,
     questions: Vec<Question>,
 ) -> Result<(Connection, Connection), Failure> {
-    let (source, target, encoding) = xact::run(|| {
-        Ok((
-            subscription.source_info()?,
-            subscription.target_info()?,
-            server::encoding(),
-        ))
-    })?;
+    let (target, encoding) = open_target(subscription, what)?;
+    let info = xact::run(|| subscription.source_info())?;
+    let title = subscription.title(what);
+    let source = Connection::open_asking(&info, Role::Source, &encoding, &title, questions)?;
+    Ok((source, target))
+}
+
+/// The same, but the source is not waited for. The target is: mostly it is this server.
+pub fn begin(subscription: &Subscription, what: &str) -> Result<(Opening, Connection), Failure> {
+    let (target, encoding) = open_target(subscription, what)?;
+    let info = xact::run(|| subscription.source_info())?;
+    let title = subscription.title(what);
+    let source = Opening::begin(&info, Role::Source, &encoding, &title)?;
+    Ok((source, target))
+}
+
+/// With the encoding that both are to speak.
+fn open_target(subscription: &Subscription, what: &str) -> Result<(Connection, String), Failure> {
+    let (target, encoding) = xact::run(|| Ok((subscription.target_info()?, server::encoding())))?;
     let title = subscription.title(what);
     let mut target = Connection::open(&target, Role::Target, &encoding, &title)?;
     if target.is_ordinary() && !subscription.ordinary && what != APPLY {
@@ -48,6 +60,5 @@ pub fn open_asking(
     } else {
         encoding
     };
-    let source = Connection::open_asking(&source, Role::Source, &encoding, &title, questions)?;
-    Ok((source, target))
+    Ok((target, encoding))
 }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::libpq::{Connection, Opened, Opening};
 use crate::pg::worker::{self, COPY_CLASS};
 use crate::pg::{report, xact};
-use crate::replay::{Lane, Others};
+use crate::replay::{Coming, Lane, Others};
 use crate::subscription::Subscription;
 use crate::worker::sides;
 
@@ -15,6 +16,8 @@ const LATER: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Lanes {
     connections: Vec<Lane>,
+    /// the next one, while it is being opened: source, target
+    coming: Option<(Opening, Connection)>,
     /// no more are to be opened before
     later: Option<Instant>,
 }
@@ -34,6 +37,9 @@ impl Lanes {
             workers.saturating_sub(copying).clamp(1, worth) - 1
         };
         self.connections.truncate(most);
+        if self.connections.len() == most {
+            self.coming = None;
+        }
         if self.later.is_some_and(|later| Instant::now() < later) {
             return Ok(self.connections.len());
         }
@@ -47,9 +53,13 @@ impl Lanes {
         subscription: &Subscription,
         use_them: impl FnOnce(&mut Others) -> T,
     ) -> T {
-        let Self { connections, later } = self;
-        let mut more = || match sides::open(subscription, "replay") {
-            Ok(lane) => Some(lane),
+        let Self {
+            connections,
+            coming,
+            later,
+        } = self;
+        let mut more = || match go_on(coming, subscription) {
+            Ok(next) => next,
             Err(failure) => {
                 report::log(&format!(
                     "subscription \"{}\" catches up without further connections: {}",
@@ -57,7 +67,7 @@ impl Lanes {
                     failure.line()
                 ));
                 *later = Some(Instant::now() + LATER);
-                None
+                Coming::Never
             }
         };
         use_them(&mut Others {
@@ -69,5 +79,25 @@ impl Lanes {
 
     pub(super) fn close(&mut self) {
         self.connections.clear();
+        self.coming = None;
     }
+}
+
+/// Opens the next one as far as that goes without waiting for the source.
+fn go_on(
+    coming: &mut Option<(Opening, Connection)>,
+    subscription: &Subscription,
+) -> Result<Coming, Failure> {
+    let (source, target) = match coming.take() {
+        Some(both) => both,
+        None => sides::begin(subscription, "replay")?,
+    };
+    Ok(match source.go_on()? {
+        Opened::Yes(source) => Coming::Now(Box::new((source, target))),
+        Opened::NotYet(source) => {
+            let awaited = source.awaits();
+            *coming = Some((source, target));
+            Coming::Later(awaited)
+        }
+    })
 }

@@ -35,11 +35,18 @@ pub fn is_far_behind(plan: &Plan, segments: &Segments, ladder: &Ladder) -> bool 
         && segments.sealed(plan.oid) > plan.limit
 }
 
-/// How many lanes have enough to do.
-pub fn lanes(plans: &[Plan], segments: &Segments, shunned: &[u32], ladder: &Ladder) -> usize {
+/// How many lanes have enough to do, where so many are `open` already: those may be used for less.
+pub fn lanes(
+    plans: &[Plan],
+    segments: &Segments,
+    shunned: &[u32],
+    ladder: &Ladder,
+    open: usize,
+) -> usize {
+    let behind = || behind(plans, segments, shunned, ladder);
     let worth = |plan: &&Plan| segments.rows(plan.oid) > plan.limit * WORTH_A_LANE;
-    let behind = behind(plans, segments, shunned, ladder);
-    behind.filter(worth).count().max(1)
+    let at_hand = behind().count().min(open);
+    behind().filter(worth).count().max(at_hand).max(1)
 }
 
 fn behind<'a>(

@@ -310,16 +310,8 @@ impl<'a> Cycle<'a> {
                 Ok(())
             })?;
         }
-        let id = self.id();
-        let reading = memory.meter.read();
-        xact::run(|| {
-            let name = &self.session.subscription.name;
-            memory
-                .recorder
-                .record(id, name, &reading, &mut memory.meter);
-            subscription::publish(id, &reading);
-            Ok(())
-        })?;
+        let name = &self.session.subscription.name;
+        streaming::tell(self.id(), name, &mut memory.meter, &mut memory.recorder)?;
         Ok(())
     }
 }

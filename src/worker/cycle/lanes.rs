@@ -23,6 +23,11 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    /// How many there are, with our own connections.
+    pub(super) fn open(&self) -> usize {
+        self.connections.len() + 1
+    }
+
     /// For so many lanes, together with our own connections; never more, with the copy workers, than the subscription has workers.
     pub(super) fn prepare(
         &mut self,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Cycle;
 use crate::event::{self, Severity};
 use crate::failure::Failure;
+use crate::history::Recorder;
 use crate::meter::{self, Meter};
 use crate::pg::xact;
 use crate::relation::{self, Counts};
@@ -23,9 +24,11 @@ pub enum Found {
     More,
 }
 
-/// Somebody who pauses, fences or stops waits no longer than this for a run of batches; all that goes on beside replay is
-/// put off for as long.
-const RUN: Duration = Duration::from_secs(3);
+/// All that goes on beside replay is put off by a run of batches for as long as this; not what is told of it, nor somebody who
+/// pauses, fences or stops. Between two runs the lanes stand still, over a long line for half a second.
+const RUN: Duration = Duration::from_secs(10);
+/// While copy workers may wait for us.
+const RUN_BESIDE_COPY: Duration = Duration::from_secs(3);
 
 /// Counts what a batch did.
 fn note(id: i32, counts: &[(u32, Counts)], meter: &mut Meter) -> Result<(), Failure> {
@@ -39,6 +42,21 @@ fn note(id: i32, counts: &[(u32, Counts)], meter: &mut Meter) -> Result<(), Fail
     })?;
     meter.batch(rows);
     Ok(())
+}
+
+/// Writes the status.
+pub(super) fn tell(
+    id: i32,
+    name: &str,
+    meter: &mut Meter,
+    recorder: &mut Recorder,
+) -> Result<(), Failure> {
+    let reading = meter.read();
+    xact::run(|| {
+        recorder.record(id, name, &reading, meter);
+        subscription::publish(id, &reading);
+        Ok(())
+    })
 }
 
 /// Something has become of the subscription that the loop must see to.
@@ -145,13 +163,22 @@ impl Cycle<'_> {
         let ladder = &memory.ladder;
         let mut deletions = Vec::new();
         if !pending.truncated {
-            let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder);
+            let open = self.lanes.open();
+            let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder, open);
             let most = self.lanes.prepare(&self.session.subscription, worth)?;
             let session = &mut *self.session;
-            let deadline = Instant::now() + RUN;
-            let meter = &mut memory.meter;
+            let run = match session.subscription.state {
+                State::Copying => RUN_BESIDE_COPY,
+                _ => RUN,
+            };
+            let deadline = Instant::now() + run;
+            let (meter, recorder) = (&mut memory.meter, &mut memory.recorder);
+            let name = &session.subscription.name;
             let mut noted = |counts: &[(u32, Counts)]| {
                 note(id, counts, meter)?;
+                if meter.due(false) {
+                    tell(id, name, meter, recorder)?;
+                }
                 Ok(Instant::now() < deadline && !is_wanted_elsewhere(id)?)
             };
             let plans = &mut self.plans;

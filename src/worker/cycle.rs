@@ -82,7 +82,10 @@ struct Cycle<'a> {
 
 /// Runs until the subscription changes or something fails.
 pub fn run(session: &mut Session, memory: &mut Memory) -> Result<End, Trouble> {
-    let mut cycle = Cycle::new(session)?;
+    let mut cycle = match Cycle::new(session) {
+        Ok(cycle) => cycle,
+        Err(trouble) => return Err(calls::not_yet(session, trouble)),
+    };
     turn(&mut cycle, memory).map_err(|trouble| cycle.doubted(trouble))
 }
 

@@ -7,6 +7,31 @@ use crate::event::{self, Severity};
 use crate::failure::Failure;
 use crate::pg::xact;
 use crate::replay::Trouble;
+use crate::retry::DRIFT;
+use crate::worker::apply::Session;
+
+/// A table that differs while a call of repl_ddl is between its two commits is looked at again once that is over.
+pub(super) fn not_yet(session: &mut Session, trouble: Trouble) -> Trouble {
+    let differs = trouble.table.is_some() && trouble.failure.sqlstate == DRIFT;
+    let id = session.subscription.id;
+    let Ok(calls) = xact::run(|| Ok(trace::untold(id))) else {
+        return trouble;
+    };
+    if !differs || calls.is_empty() {
+        return trouble;
+    }
+    session.source.rollback();
+    let is_under_way = |call: i64| {
+        let on_source = trace::is_on_source(&mut session.source, &session.names, call);
+        on_source.is_err_and(|failure| is_locked(&failure))
+    };
+    if !calls.into_iter().any(is_under_way) {
+        return trouble;
+    }
+    Failure::new("40001", "a call of repl_ddl is not over on the source")
+        .hint("Looked at again by itself.")
+        .into()
+}
 
 impl Cycle<'_> {
     pub(super) fn settle_calls(&mut self) -> Result<(), Trouble> {

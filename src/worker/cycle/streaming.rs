@@ -30,9 +30,11 @@ const RUN: Duration = Duration::from_secs(10);
 /// While copy workers may wait for us.
 const RUN_BESIDE_COPY: Duration = Duration::from_secs(3);
 
-/// Counts what a batch did.
+/// Counts what a batch did. Rows of tables are locked in one order: copy workers do so too.
 fn note(id: i32, counts: &[(u32, Counts)], meter: &mut Meter) -> Result<(), Failure> {
     let mut rows = 0;
+    let mut counts: Vec<&(u32, Counts)> = counts.iter().collect();
+    counts.sort_by_key(|(oid, _)| *oid);
     xact::run(|| {
         for (oid, counts) in counts {
             relation::add(id, *oid, counts);
@@ -226,7 +228,7 @@ impl Cycle<'_> {
     /// Tables whose backlog is empty in the snapshot just replayed are ready.
     fn enter_ready(&mut self, backlogged: &[u32]) -> Result<(), Trouble> {
         let id = self.id();
-        let ready: Vec<u32> = self
+        let mut ready: Vec<u32> = self
             .relations
             .iter()
             .filter(|r| r.state == relation::State::Catchup && !backlogged.contains(&r.oid))
@@ -235,6 +237,7 @@ impl Cycle<'_> {
         if ready.is_empty() {
             return Ok(());
         }
+        ready.sort_unstable();
         self.relations = xact::run(|| {
             for oid in &ready {
                 relation::enter(id, *oid, relation::State::Catchup, relation::State::Ready);

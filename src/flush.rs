@@ -24,7 +24,7 @@ pub fn force(source: &mut Connection) -> Result<(), Failure> {
 /// Waits until the log is flushed up to a position, which the source does by itself; within a transaction.
 pub fn wait(source: &mut Connection, position: &str) -> Result<(), Failure> {
     loop {
-        if is_there(&source.query(&question(position), &[])?) {
+        if is_there(&source.query(&statement(position), &[])?) {
             return Ok(());
         }
         liveness::tick();
@@ -33,7 +33,7 @@ pub fn wait(source: &mut Connection, position: &str) -> Result<(), Failure> {
 }
 
 /// Asks whether it is flushed up to there.
-pub fn question(position: &str) -> String {
+pub fn statement(position: &str) -> String {
     format!(
         "select pg_current_wal_flush_lsn() >= {}::pg_lsn as there",
         literal(position)

@@ -109,9 +109,8 @@ fn lanes_that_are_long_in_coming() {
     // behind a long line, so that there is time to slow down those that come after the first
     pair.proxy().delay(Duration::from_millis(50));
     pair.query("SELECT repl_resume('heroku')");
-    let is_there = "do $$ begin while not exists (select from pg_stat_activity where application_name = 'pg_decamp heroku apply') \
-         loop perform pg_sleep(0.005); perform pg_stat_clear_snapshot(); end loop; end $$";
-    on_source(is_there);
+    let is_there = "select count(*) > 0 from pg_stat_activity where application_name = 'pg_decamp heroku apply'";
+    pair.source.poll_until(DATABASE, is_there, MINUTE);
     on_source("ALTER SYSTEM SET post_auth_delay = '15s'");
     on_source("SELECT pg_reload_conf()");
     let done = |table: usize| format!("(SELECT bool_and(n = 1) FROM t{table})");

@@ -173,8 +173,7 @@ pub fn run(
         taken.extend(parts);
         counted.push((plan.oid, counts));
     }
-    let mut flushed = Vec::new();
-    if let (Some(mark), false) = (&mark, marked.is_empty()) {
+    if let (Some(mark), false) = (mark, marked.is_empty()) {
         let looks = segments.looks_ahead(&taken);
         let mut list: Vec<String> = looks.iter().map(|look| look.sql.clone()).collect();
         list.push(segments.poll_statements(&oids));
@@ -184,8 +183,9 @@ pub fn run(
             segments.advanced(look, &source.rows_next()?);
         }
         more = segments.polled(&source.rows_next()?, &oids);
-        flushed = source.rows_next()?;
+        let flushed = source.rows_next()?;
         source.list_done()?;
+        mark.note(source, target, uuid, &marked, &flushed)?;
     }
     for truncated in &truncations {
         match counted.iter_mut().find(|(oid, _)| *oid == truncated.oid) {
@@ -206,9 +206,6 @@ pub fn run(
         let plan = &mut plans[at];
         let taken = more.oids.contains(&plan.oid).then_some(plan.limit);
         plan.adapt(flow.rows, flow.bytes, taken, segments.answer);
-    }
-    if let (Some(mark), false) = (mark, marked.is_empty()) {
-        mark.note(source, target, uuid, &marked, &flushed)?;
     }
     target.batch("commit")?;
     let asked = Instant::now();

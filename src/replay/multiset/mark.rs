@@ -89,7 +89,7 @@ impl Mark {
 
     /// Asks, in a list, whether the source has it on its disk.
     pub fn flushed(&self) -> String {
-        flush::question(&self.written)
+        flush::statement(&self.written)
     }
 
     /// Notes it on the target for these tables, in the transaction that has what it saw. `flushed`: the answer, as of now.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::pg::{latch, liveness};
-use crate::quote::literal;
 use crate::row::Row;
 
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -21,26 +20,19 @@ pub fn force(source: &mut Connection) -> Result<(), Failure> {
     source.batch(FORCE)
 }
 
-/// Waits until the log is flushed up to a position, which the source does by itself; within a transaction.
-pub fn wait(source: &mut Connection, position: &str) -> Result<(), Failure> {
-    loop {
-        if is_there(&source.query(&statement(position), &[])?) {
-            return Ok(());
-        }
+/// Asks up to where it is flushed.
+pub const REACHED: &str = "select (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::int8 as flushed";
+
+/// The answer.
+pub fn reached(rows: &[Row]) -> i64 {
+    rows.first().map_or(0, |row| row.int("flushed"))
+}
+
+/// Waits until the log is flushed up to a position, which the source does by itself.
+pub fn wait(source: &mut Connection, position: i64) -> Result<(), Failure> {
+    while reached(&source.query(REACHED, &[])?) < position {
         liveness::tick();
         latch::wait(LOOK_EVERY);
     }
-}
-
-/// Asks whether it is flushed up to there.
-pub fn statement(position: &str) -> String {
-    format!(
-        "select pg_current_wal_flush_lsn() >= {}::pg_lsn as there",
-        literal(position)
-    )
-}
-
-/// The answer.
-pub fn is_there(rows: &[Row]) -> bool {
-    rows.first().is_some_and(|row| row.flag("there"))
+    Ok(())
 }

@@ -20,6 +20,19 @@ pub fn literal(value: &str) -> String {
     }
 }
 
+/// A regular expression of Postgres' that matches `text` and nothing else.
+pub fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        // before a letter or a digit a backslash means something else
+        if c.is_ascii_punctuation() && c != '_' {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
 /// The text form of a `text[]` value, to be bound as a parameter.
 pub fn array<S: AsRef<str>>(items: &[S]) -> String {
     let quoted: Vec<String> = items
@@ -47,6 +60,11 @@ mod tests {
     fn literals_survive_quotes_and_backslashes() {
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn patterns_match_what_they_are_made_of() {
+        assert_eq!(pattern("\"Ab_1.c\".\"d\\"), r#"\"Ab_1\.c\"\.\"d\\"#);
     }
 
     #[test]

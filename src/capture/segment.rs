@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::libpq::{Connection, Question};
 use crate::quote::{self, literal, qualified};
 use crate::row::Row;
+use crate::template::fill;
 
 /// A segment, as the catalog has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,90 +93,52 @@ pub fn open_next(
     last: &[Segment],
     after: &[Question],
 ) -> Result<Vec<Segment>, Failure> {
-    let opened = open(source, names, last, after);
-    opened.inspect_err(|_| source.rollback())
-}
-
-fn open(
-    source: &mut Connection,
-    names: &Names,
-    last: &[Segment],
-    after: &[Question],
-) -> Result<Vec<Segment>, Failure> {
+    let next = |segment: &Segment| Segment {
+        number: segment.number + 1,
+        ..*segment
+    };
+    let next: Vec<Segment> = last.iter().map(next).collect();
     // alone from reading the functions on: a fence that came in between would be undone
     let mut list = vec![format!(
         "begin; set local check_function_bodies = off; set local lock_timeout = '500ms'; {}",
         fence::alone(names)
     )];
-    list.extend(last.iter().map(|segment| {
-        include_str!("../../sql/source/capture_functions.sql")
-            .replace("$1", &literal(&names.schema()))
-            .replace("$2", &literal(&format!("capture_{}", segment.table)))
-            .replace("$3", &literal(&names.segments(segment.table)))
-            + ";"
-    }));
-    source.send_list(&list.join("\n"))?;
-    let mut statements = Vec::new();
-    let mut next = Vec::new();
-    for segment in last {
-        let functions = source.rows_next()?;
-        if functions.is_empty() {
-            continue;
-        }
-        let number = segment.number + 1;
-        let old = names.segment(segment.table, segment.number);
-        let new = names.segment(segment.table, number);
-        statements.push(format!(
-            "create table {new} (like {old}); alter table {new} replica identity full"
-        ));
-        let prefix = names.segments(segment.table);
-        let redirected = functions
-            .iter()
-            .map(|row| redirect(row.text("definition"), &prefix, &new));
-        statements.extend(redirected);
-        next.push(Segment { number, ..*segment });
-    }
-    source.list_done()?;
-    statements.push("commit".to_owned());
-    let oids = next.iter().map(|segment| {
+    list.extend(last.iter().map(|segment| redirect(names, *segment)));
+    list.push("commit".to_owned());
+    list.extend(next.iter().map(|segment| {
         let name = literal(&names.segment(segment.table, segment.number));
-        format!("select {name}::regclass::oid::int8 as oid")
-    });
-    statements.extend(oids);
-    if next.is_empty() {
-        source.batch(&statements.join(";\n"))?;
-        return Ok(Vec::new());
-    }
-    let question = Question::with_answers(statements.join(";\n"), next.len());
+        format!("select to_regclass({name})::oid::int8 as oid")
+    }));
+    let question = Question::with_answers(list.join(";\n"), next.len());
     source.foretell(&[std::slice::from_ref(&question), after].concat())?;
-    let rows = source.ask(&question)?;
+    let rows = source.ask(&question).inspect_err(|_| source.rollback())?;
     let opened = next.into_iter().zip(&rows);
     Ok(opened
-        .map(|(segment, row)| Segment {
-            oid: row.oid("oid"),
-            ..segment
+        .filter_map(|(segment, row)| {
+            let oid = u32::try_from(row.opt_int("oid")?).ok()?;
+            Some(Segment { oid, ..segment })
         })
         .collect())
 }
 
-/// A function's definition, with every segment whose quoted name begins like `prefix` replaced by `new`.
-fn redirect(definition: &str, prefix: &str, new: &str) -> String {
-    let mut parts = definition.split(prefix);
-    let mut redirected = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        match rest.strip_prefix('"') {
-            Some(rest) if rest.len() + 1 < part.len() => {
-                redirected.push_str(new);
-                redirected.push_str(rest);
-            }
-            _ => {
-                redirected.push_str(prefix);
-                redirected.push_str(part);
-            }
-        }
-    }
-    redirected
+/// The statement that makes the segment after `last`, if capture writes to any, and lets it write there.
+fn redirect(names: &Names, last: Segment) -> String {
+    let segments = names.segments(last.table);
+    let old = names.segment(last.table, last.number);
+    let new = names.segment(last.table, last.number + 1);
+    let body = fill(
+        include_str!("../../sql/source/redirect.sql"),
+        &[
+            ("schema", &literal(&names.schema())),
+            ("capture", &literal(&format!("capture_{}", last.table))),
+            ("segments", &literal(&segments)),
+            ("any", &literal(&(quote::pattern(&segments) + "[0-9]+\""))),
+            ("old", &old),
+            ("new", &new),
+            ("written", &literal(&new.replace('\\', "\\\\"))),
+        ],
+    );
+    format!("do {}", literal(&body))
 }
 
 fn oids(oids: &[u32]) -> String {
@@ -322,25 +285,4 @@ pub fn poll_statement(names: &Names, tables: &[u32], segments: &[(u32, u32)]) ->
         }))
         .collect::<Vec<_>>()
         .join(" union all ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::redirect;
-
-    #[test]
-    fn functions_are_redirected_whatever_segment_they_write_to() {
-        let prefix = "\"decamp_x\".\"delta_12_";
-        let new = "\"decamp_x\".\"delta_12_8\"";
-        let definition = "insert into \"decamp_x\".\"delta_12_7\" select 1; \
-                          insert into \"decamp_x\".\"delta_12_10\" values (1); \
-                          insert into \"decamp_x\".\"delta_123_7\" values (1)";
-        assert_eq!(
-            redirect(definition, prefix, new),
-            "insert into \"decamp_x\".\"delta_12_8\" select 1; \
-             insert into \"decamp_x\".\"delta_12_8\" values (1); \
-             insert into \"decamp_x\".\"delta_123_7\" values (1)"
-        );
-        assert_eq!(redirect("select 1", prefix, new), "select 1");
-    }
 }

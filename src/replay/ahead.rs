@@ -30,8 +30,7 @@ const WORTH_A_LANE: u64 = 4;
 
 /// Whether a table has a backlog that is worth it.
 pub fn is_far_behind(plan: &Plan, segments: &Segments, ladder: &Ladder) -> bool {
-    plan.multiset.is_none()
-        && ladder.mode(plan.oid).max(plan.lowest) != Mode::ReplaceAll
+    ladder.mode(plan.oid).max(plan.lowest) != Mode::ReplaceAll
         && segments.sealed(plan.oid) > plan.limit
 }
 
@@ -109,6 +108,7 @@ pub fn catch_up(
         names: sides.names,
         known: sides.known,
         ladder,
+        uuid: sides.uuid,
         wanted: true,
         alone: shares.len() == 1,
     };
@@ -178,6 +178,6 @@ pub fn catch_up(
     }
     Ok(runs
         .into_iter()
-        .flat_map(|mut run| run.deletions(common.segments))
+        .flat_map(|mut run| run.deletions())
         .collect())
 }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::ladder::{Ladder, Mode};
-use super::merge::Merge;
+use super::merge::{Merge, Staged};
 use super::multiset::{self, Mark};
 use super::segments::LookAhead;
 use super::statement::Plan;
@@ -134,7 +134,8 @@ pub fn run(
         let plan = &plans[fetch.plan];
         let flow = fetch_table(source, target, plan).map_err(|failure| of_table(failure, plan))?;
         if flow.rows > 0 {
-            counted.extend(Merge::begin(target, [(plan, fetch.mode)])?.finish(target)?);
+            counted
+                .extend(Merge::begin(target, [(plan, Staged::Keys(fetch.mode))])?.finish(target)?);
         }
         for look in &fetch.looks {
             let rows = source
@@ -177,15 +178,15 @@ pub fn run(
         let looks = segments.looks_ahead(&taken);
         let mut list: Vec<String> = looks.iter().map(|look| look.sql.clone()).collect();
         list.push(segments.poll_statements(&oids));
-        list.push(mark.flushed());
+        list.push(flush::REACHED.to_owned());
         source.send_list(&list.join(";\n"))?;
         for look in &looks {
             segments.advanced(look, &source.rows_next()?);
         }
         more = segments.polled(&source.rows_next()?, &oids);
-        let flushed = source.rows_next()?;
+        let flushed = flush::reached(&source.rows_next()?);
         source.list_done()?;
-        mark.note(source, target, uuid, &marked, &flushed)?;
+        mark.note(source, target, uuid, &marked, flushed)?;
     }
     for truncated in &truncations {
         match counted.iter_mut().find(|(oid, _)| *oid == truncated.oid) {

@@ -11,42 +11,60 @@ use crate::relation::Counts;
 /// come after those of our successor.
 pub struct Merge {
     tables: Vec<Merged>,
-    /// results that have come
-    come: usize,
+}
+
+/// What is staged of a table.
+pub enum Staged {
+    /// keys with their rows
+    Keys(Mode),
+    /// of a table without a key: rows that have come; what has become of those that went
+    Rows(Counts),
 }
 
 struct Merged {
     oid: u32,
-    mode: Mode,
+    /// results that have not come yet
+    left: usize,
+    mode: Option<Mode>,
     counts: Counts,
 }
-
-/// Results of each table.
-const RESULTS: usize = 2;
 
 impl Merge {
     /// Sends what merges these tables; nothing if there are none.
     pub fn begin<'a>(
         target: &mut Connection,
-        staged: impl IntoIterator<Item = (&'a Plan, Mode)>,
+        staged: impl IntoIterator<Item = (&'a Plan, Staged)>,
     ) -> Result<Self, Failure> {
         let mut statements = Vec::new();
         let mut tables = Vec::new();
-        for (plan, mode) in staged {
-            statements.extend(match mode {
-                Mode::Upsert => [plan.delete_gone.as_str(), &plan.upsert],
-                Mode::Replace | Mode::ReplaceAll => [plan.delete_all.as_str(), &plan.insert_all],
-            });
+        for (plan, staged) in staged {
+            let before = statements.len();
+            let (mode, counts) = match staged {
+                Staged::Keys(mode) => {
+                    statements.extend(match mode {
+                        Mode::Upsert => [plan.delete_gone.as_str(), &plan.upsert],
+                        Mode::Replace | Mode::ReplaceAll => {
+                            [plan.delete_all.as_str(), &plan.insert_all]
+                        }
+                    });
+                    (Some(mode), Counts::default())
+                }
+                Staged::Rows(counts) => {
+                    statements.extend(plan.multiset.as_ref().map(|m| m.insert.as_str()));
+                    (None, counts)
+                }
+            };
             tables.push(Merged {
                 oid: plan.oid,
+                left: statements.len() - before,
                 mode,
-                counts: Counts::default(),
+                counts,
             });
         }
         if !tables.is_empty() {
             target.send_list(&statements.join(";\n"))?;
         }
-        Ok(Self { tables, come: 0 })
+        Ok(Self { tables })
     }
 
     /// Takes the results that have come; whether that was the last.
@@ -55,7 +73,7 @@ impl Merge {
             return Ok(true);
         }
         loop {
-            let at = self.tables.get_mut(self.come / RESULTS);
+            let at = self.tables.iter_mut().find(|merged| merged.left > 0);
             let oid = at.as_ref().map(|merged| merged.oid);
             let came = target.came().map_err(|failure| Trouble {
                 failure,
@@ -65,9 +83,8 @@ impl Merge {
                 (None, _) => return Ok(false),
                 (Some(Came::End), None) => return Ok(true),
                 (Some(came), Some(merged)) => merged.count(&came),
-                (Some(_), None) => unreachable!("each table has two results"),
+                (Some(_), None) => unreachable!("no more results than were asked for"),
             }
-            self.come += 1;
         }
     }
 
@@ -87,11 +104,12 @@ impl Merge {
 
 impl Merged {
     fn count(&mut self, came: &Came) {
+        self.left -= 1;
         let counts = &mut self.counts;
         match (came, self.mode) {
-            (Came::Done(gone), Mode::Upsert) => counts.deleted = *gone,
+            (Came::Done(gone), Some(Mode::Upsert)) => counts.deleted = *gone,
             (Came::Done(all), _) => counts.inserted = all.saturating_sub(counts.updated),
-            (Came::Rows(rows), Mode::Upsert) => {
+            (Came::Rows(rows), Some(Mode::Upsert)) => {
                 counts.inserted = unsigned(rows[0].int("inserted"));
                 counts.updated = unsigned(rows[0].int("updated"));
             }

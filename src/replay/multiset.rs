@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::libpq::{Connection, Flow, pump};
 use crate::relation::Counts;
 use crate::retry::DIFFERS;
+use crate::row::Row;
 
 /// Takes and merges everything that the batch's snapshot shows of one table, which `parts` is. `truncated`: members that were truncated, and where
 /// in the order of deltas.
@@ -33,63 +34,68 @@ pub fn replay(
     if parts.is_empty() {
         return Ok(Flow::default());
     }
-    refuse_unknown(source, plan, multiset, parts)?;
+    if let Some(unknown) = multiset.unknown(parts) {
+        refuse_unknown(&source.query(&unknown, &[])?, plan)?;
+    }
     target.batch(&multiset.create)?;
     source.copy_out(&fetch(plan, parts, truncated))?;
     let flow = pump(source, target, &multiset.fill, |_| Ok(()))?;
     source.list_done()?;
-    if flow.rows == 0 {
-        return Ok(flow);
-    }
-    let sums = format!(
-        "select coalesce(-sum(n) filter (where n < 0), 0) as gone, coalesce(sum(n) filter (where n > 0), 0) as come, \
-         count(*) filter (where n < 0) as rows from {}",
-        multiset.stage
-    );
-    let sums = &target.query(&sums, &[])?[0];
-    let (gone, come) = (unsigned(sums.int("gone")), unsigned(sums.int("come")));
-    if gone > 0 {
-        counts.deleted = delete(target, multiset, sums.int("rows"))?;
-        if counts.deleted != gone {
-            return Err(differs(plan, gone - counts.deleted));
-        }
-    }
-    if come > 0 {
+    if flow.rows > 0 {
+        counts.deleted = take_away(target, plan, multiset)?;
         counts.inserted = target.execute(&multiset.insert, &[])?;
     }
     Ok(flow)
 }
 
-/// Deltas of a partition that has just come are not taken before it is seen to: the rows it came with have none. Errors: 40001.
-fn refuse_unknown(
-    source: &mut Connection,
+/// Deletes the staged rows that went; how many. Those that came are to be inserted afterwards.
+pub fn take_away(
+    target: &mut Connection,
     plan: &Plan,
     multiset: &Multiset,
-    parts: &[Part],
-) -> Result<(), Failure> {
-    let Some(known) = &multiset.known else {
-        return Ok(());
-    };
-    let known: Vec<String> = known.iter().map(u32::to_string).collect();
-    let unknown: Vec<String> = parts
-        .iter()
-        .map(|part| {
-            format!(
-                "exists (select from {} where member <> all ('{{{}}}'::oid[]))",
-                part.segment,
-                known.join(",")
-            )
-        })
-        .collect();
-    let sql = format!("select {} as unknown", unknown.join(" or "));
-    if source.query(&sql, &[])?[0].flag("unknown") {
-        return Err(Failure::new(
-            "40001",
-            format!("{} has got or lost a partition on the source", plan.shown),
-        )
-        .hint("Looked at again by itself."));
+) -> Result<u64, Failure> {
+    let gone = format!(
+        "select coalesce(-sum(n), 0) as copies, count(*) as rows from {} where n < 0",
+        multiset.stage
+    );
+    let gone = &target.query(&gone, &[])?[0];
+    let copies = unsigned(gone.int("copies"));
+    if copies == 0 {
+        return Ok(0);
     }
-    Ok(())
+    let deleted = delete(target, multiset, gone.int("rows"))?;
+    if deleted != copies {
+        return Err(differs(plan, copies - deleted));
+    }
+    Ok(deleted)
+}
+
+/// What the query of [`Multiset::unknown`] found. Errors: 40001.
+pub fn refuse_unknown(rows: &[Row], plan: &Plan) -> Result<(), Failure> {
+    if rows.iter().all(|row| !row.flag("unknown")) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "40001",
+        format!("{} has got or lost a partition on the source", plan.shown),
+    )
+    .hint("Looked at again by itself."))
+}
+
+/// The COPY that reads all deltas and leaves them where they are.
+pub fn read(parts: &[Part]) -> String {
+    let all: Vec<String> = parts
+        .iter()
+        .map(|part| format!("select sign, image from {}", part.segment))
+        .collect();
+    net("", &all.join(" union all "), "")
+}
+
+/// The COPY of what deltas come to. `with`: what they are taken by, if they are; `kept`: which of them count.
+fn net(with: &str, deltas: &str, kept: &str) -> String {
+    format!(
+        "copy ({with} select sum(sign), image from ({deltas}) taken {kept} group by image having sum(sign) <> 0) to stdout"
+    )
 }
 
 /// The COPY that takes all deltas, but for those of rows that a TRUNCATE did away with, and what they come to.
@@ -121,10 +127,10 @@ fn fetch(plan: &Plan, parts: &[Part], truncated: &[(u32, i64)]) -> String {
     let all: Vec<String> = (0..parts.len())
         .map(|at| format!("select * from taken{at}"))
         .collect();
-    format!(
-        "copy (with {} select sum(sign), image from ({}) taken {kept} group by image having sum(sign) <> 0) to stdout",
-        taken.join(", "),
-        all.join(" union all ")
+    net(
+        &format!("with {}", taken.join(", ")),
+        &all.join(" union all "),
+        &kept,
     )
 }
 

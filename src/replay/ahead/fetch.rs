@@ -3,14 +3,17 @@
 //! It is one list and one short transaction that only reads. What comes before anybody can take it is held here, up to a limit;
 //! then the source has to wait, as it does for any slow reader.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::catalog::{self, Snapshot};
 use crate::failure::Failure;
+use crate::flush;
 use crate::libpq::{Came, Connection, Early, Flow};
 use crate::quote::{array, literal};
 use crate::replay::batch::{Trouble, of_table};
 use crate::replay::ladder::Mode;
+use crate::replay::multiset::{self, Mark};
+use crate::replay::part::Part;
 use crate::replay::segments::Stretch;
 use crate::replay::statement::Plan;
 use crate::row::Row;
@@ -25,33 +28,56 @@ const BEGIN: &str = "begin isolation level repeatable read read only; set local 
 pub struct Portion {
     /// which of the plans
     pub plan: usize,
-    pub mode: Mode,
-    pub stretches: Vec<Stretch>,
+    pub deltas: Deltas,
     rows: Early,
 }
 
+/// Which of its deltas.
+pub enum Deltas {
+    /// keys, from sealed segments
+    Keys { mode: Mode, stretches: Vec<Stretch> },
+    /// all that can be seen of a table without a key, which these parts are
+    Rows(Vec<Part>),
+}
+
 impl Portion {
-    pub fn new(plan: usize, mode: Mode, stretches: Vec<Stretch>) -> Self {
+    pub fn new(plan: usize, deltas: Deltas) -> Self {
         Self {
             plan,
-            mode,
-            stretches,
+            deltas,
             rows: Early::default(),
+        }
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        match &self.deltas {
+            Deltas::Keys { stretches, .. } => stretches.iter().map(|s| s.part.clone()).collect(),
+            Deltas::Rows(parts) => parts.clone(),
+        }
+    }
+
+    fn read(&self, plan: &Plan) -> String {
+        match &self.deltas {
+            Deltas::Keys { .. } => plan.read(&self.parts()),
+            Deltas::Rows(parts) => multiset::read(parts),
         }
     }
 }
 
-/// What comes next.
+/// A result with rows, or a COPY and then its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
+    Flushing,
+    Mark,
     Truncations,
     Fingerprints,
+    /// whether this portion has deltas of unknown partitions
+    Unknown(usize),
     /// the COPY of this portion
     Copy(usize),
     RowsOf(usize),
     Files,
-    End,
-    Nothing,
+    Flushed,
 }
 
 pub struct Fetch {
@@ -60,8 +86,14 @@ pub struct Fetch {
     pub truncated: bool,
     /// the file each segment is in, by its oid
     pub files: HashMap<u32, i64>,
+    /// the snapshot, where there are whole rows
+    pub mark: Option<Mark>,
+    /// how far the source's log is on its disk
+    pub flushed: i64,
     oids: Vec<u32>,
-    next: Next,
+    /// what comes next
+    expected: VecDeque<Next>,
+    ended: bool,
 }
 
 impl Fetch {
@@ -74,36 +106,61 @@ impl Fetch {
         truncations: String,
     ) -> Result<Self, Failure> {
         let oids: Vec<u32> = portions.iter().map(|p| plans[p.plan].oid).collect();
+        let whole_rows = |portion: &Portion| matches!(portion.deltas, Deltas::Rows(_));
+        let marked = portions.iter().any(whole_rows);
         let mut list = first;
-        list.push(BEGIN.to_owned());
-        list.push(truncations);
-        list.push(catalog::fingerprint_statement(&oids));
+        let mut expected = VecDeque::new();
+        let mut ask = |sql: String, next: Next| {
+            list.push(sql);
+            expected.push_back(next);
+        };
+        if marked {
+            ask(flush::FORCE.to_owned(), Next::Flushing);
+            ask(format!("{BEGIN}; {}", Mark::READ), Next::Mark);
+        }
+        let begin = if marked { "" } else { BEGIN };
+        ask(format!("{begin}; {truncations}"), Next::Truncations);
+        ask(catalog::fingerprint_statement(&oids), Next::Fingerprints);
         let mut segments = Vec::new();
-        for portion in &portions {
-            let parts: Vec<_> = portion.stretches.iter().map(|s| s.part.clone()).collect();
+        for (at, portion) in portions.iter().enumerate() {
+            let plan = &plans[portion.plan];
+            let parts = portion.parts();
             segments.extend(parts.iter().map(|part| part.oid.to_string()));
-            list.push(plans[portion.plan].read(&parts));
+            let unknown = plan.multiset.as_ref().and_then(|m| m.unknown(&parts));
+            if let Some(unknown) = unknown {
+                ask(unknown, Next::Unknown(at));
+            }
+            ask(portion.read(plan), Next::Copy(at));
         }
         // after they were read: as long as the transaction lasts nobody can rewrite them
-        list.push(format!(
-            "select s.oid::int8 as oid, pg_relation_filenode(s.oid)::int8 as file from unnest({}::oid[]) s(oid)",
-            literal(&array(&segments))
-        ));
+        ask(
+            format!(
+                "select s.oid::int8 as oid, pg_relation_filenode(s.oid)::int8 as file from unnest({}::oid[]) s(oid)",
+                literal(&array(&segments))
+            ),
+            Next::Files,
+        );
+        if marked {
+            ask(flush::REACHED.to_owned(), Next::Flushed);
+        }
         list.push("commit".to_owned());
         source.send_list(&list.join(";\n"))?;
         Ok(Self {
             portions,
             truncated: false,
             files: HashMap::new(),
+            mark: None,
+            flushed: 0,
             oids,
-            next: Next::Truncations,
+            expected,
+            ended: false,
         })
     }
 
     /// More may be held.
     pub fn has_room(&self) -> bool {
         let held: usize = self.portions.iter().map(|p| p.rows.held()).sum();
-        held < MOST_HELD && self.next != Next::Nothing
+        held < MOST_HELD && !self.ended
     }
 
     /// Takes in what has come, some of it. False: nothing has.
@@ -113,56 +170,68 @@ impl Fetch {
         plans: &[Plan],
         known: &Snapshot,
     ) -> Result<bool, Trouble> {
-        let at = match self.next {
-            Next::Copy(at) | Next::RowsOf(at) => Some(at),
+        let next = self.expected.front().copied();
+        let at = match next {
+            Some(Next::Unknown(at) | Next::Copy(at) | Next::RowsOf(at)) => Some(at),
             _ => None,
         };
-        let told = |failure| match at {
-            Some(at) => of_table(failure, &plans[self.portions[at].plan]),
+        let plan = at.map(|at| &plans[self.portions[at].plan]);
+        let told = |failure| match plan {
+            Some(plan) => of_table(failure, plan),
             None => Trouble::from(failure),
         };
-        if let Next::RowsOf(at) = self.next {
+        if let Some(Next::RowsOf(at)) = next {
             let rows = &mut self.portions[at].rows;
-            let took = rows
-                .take_in(source)
-                .map_err(|failure| of_table(failure, &plans[self.portions[at].plan]))?;
-            if self.portions[at].rows.is_ended() {
-                self.next = self.copy(at + 1);
+            let took = rows.take_in(source).map_err(told)?;
+            if rows.is_ended() {
+                self.expected.pop_front();
             }
             return Ok(took);
         }
         let Some(came) = source.came().map_err(told)? else {
             return Ok(false);
         };
-        match (self.next, came) {
+        match (next, came) {
             // statements without results, the COPY before
-            (_, Came::Done(_)) => {}
-            (Next::Truncations, Came::Rows(rows)) => {
-                self.truncated = !rows.is_empty();
-                self.next = Next::Fingerprints;
+            (_, Came::Done(_)) => return Ok(true),
+            (None, Came::End) => {
+                self.ended = true;
+                return Ok(true);
             }
-            (Next::Fingerprints, Came::Rows(rows)) => {
-                known.refuse_others(&rows, &self.oids)?;
-                self.next = self.copy(0);
+            (Some(Next::Copy(at)), Came::CopyOut) => {
+                self.expected[0] = Next::RowsOf(at);
+                return Ok(true);
             }
-            (Next::Copy(at), Came::CopyOut) => self.next = Next::RowsOf(at),
-            (Next::Files, Came::Rows(rows)) => {
-                let file = |row: &Row| Some((row.oid("oid"), row.opt_int("file")?));
-                self.files = rows.iter().filter_map(file).collect();
-                self.next = Next::End;
+            (Some(next), Came::Rows(rows)) => {
+                self.answered(next, &rows, known, plans).map_err(told)?;
             }
-            (Next::End, Came::End) => self.next = Next::Nothing,
             (next, _) => unreachable!("another result than {next:?}"),
         }
+        self.expected.pop_front();
         Ok(true)
     }
 
-    fn copy(&self, at: usize) -> Next {
-        if at < self.portions.len() {
-            Next::Copy(at)
-        } else {
-            Next::Files
+    fn answered(
+        &mut self,
+        next: Next,
+        rows: &[Row],
+        known: &Snapshot,
+        plans: &[Plan],
+    ) -> Result<(), Failure> {
+        match next {
+            Next::Mark => self.mark = rows.first().map(Mark::of),
+            Next::Truncations => self.truncated = !rows.is_empty(),
+            Next::Fingerprints => known.refuse_others(rows, &self.oids)?,
+            Next::Unknown(at) => multiset::refuse_unknown(rows, &plans[self.portions[at].plan])?,
+            Next::Files => {
+                let file = |row: &Row| Some((row.oid("oid"), row.opt_int("file")?));
+                self.files = rows.iter().filter_map(file).collect();
+            }
+            Next::Flushed => self.flushed = flush::reached(rows),
+            Next::Flushing => {}
+            Next::Copy(_) | Next::RowsOf(_) => unreachable!("a COPY has no rows of that kind"),
         }
+        Ok(())
     }
 
     /// Takes in more, waiting for it.
@@ -185,7 +254,7 @@ impl Fetch {
         plans: &[Plan],
         known: &Snapshot,
     ) -> Result<(), Trouble> {
-        while self.next == Next::Truncations {
+        while self.expected.contains(&Next::Truncations) {
             self.more(source, plans, known)?;
         }
         Ok(())
@@ -203,13 +272,17 @@ impl Fetch {
     ) -> Result<Flow, Trouble> {
         let plan = &plans[self.portions[at].plan];
         let told = |failure| of_table(failure, plan);
+        let (create, fill) = match &plan.multiset {
+            Some(multiset) => (&multiset.create, &multiset.fill),
+            None => (&plan.create_stage, &plan.fill_stage),
+        };
         let mut begun = false;
         loop {
             let rows = &mut self.portions[at].rows;
             if rows.held() > 0 {
                 if !begun {
-                    target.batch(&plan.create_stage).map_err(told)?;
-                    target.begin_copy_in(&plan.fill_stage).map_err(told)?;
+                    target.batch(create).map_err(told)?;
+                    target.begin_copy_in(fill).map_err(told)?;
                     begun = true;
                 }
                 rows.hand_on(target).map_err(told)?;
@@ -236,7 +309,7 @@ impl Fetch {
         plans: &[Plan],
         known: &Snapshot,
     ) -> Result<(), Trouble> {
-        while self.next != Next::Nothing {
+        while !self.ended {
             self.more(source, plans, known)?;
         }
         Ok(())
@@ -249,7 +322,7 @@ impl Fetch {
         plans: &[Plan],
         known: &Snapshot,
     ) -> Result<(), Trouble> {
-        while self.next != Next::Nothing {
+        while !self.ended {
             self.more(source, plans, known)?;
             for portion in &mut self.portions {
                 portion.rows.drop_held();

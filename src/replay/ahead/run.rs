@@ -5,16 +5,17 @@
 //!  target           | merge, commit 1 | merge, commit 2 | ..
 //! ```
 
-use super::fetch::{Fetch, Portion};
+use super::fetch::{Deltas, Fetch, Portion};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::relation::Counts;
-use crate::replay::batch::{BEGIN_TARGET, Trouble};
+use crate::replay::batch::{BEGIN_TARGET, Trouble, of_table};
 use crate::replay::ladder::Ladder;
-use crate::replay::merge::Merge;
-use crate::replay::segments::{Reached, Segments, Stretch};
+use crate::replay::merge::{Merge, Staged};
+use crate::replay::multiset;
+use crate::replay::segments::{Reached, Segments};
 use crate::replay::statement::Plan;
 use crate::replay::truncation;
 
@@ -25,6 +26,8 @@ pub struct Common<'a> {
     pub names: &'a Names,
     pub known: &'a Snapshot,
     pub ladder: &'a Ladder,
+    /// of the subscription
+    pub uuid: &'a str,
     /// another batch is wanted
     pub wanted: bool,
     /// there is one lane only
@@ -40,10 +43,13 @@ pub enum Step {
 }
 
 pub struct Run {
-    tables: Vec<u32>,
+    /// with a key
+    keyed: Vec<u32>,
+    /// without one, not asked for yet
+    keyless: Vec<u32>,
     reached: Reached,
-    /// what is on the target and not yet deleted on the source
-    deletions: Vec<(Stretch, i64)>,
+    /// what deletes on the source what is on the target
+    deletions: Vec<String>,
     /// on its way from the source
     asked: Option<Fetch>,
     /// on its way into the target's tables
@@ -57,8 +63,14 @@ impl Run {
         tables: Vec<u32>,
         common: &mut Common,
     ) -> Result<Self, Failure> {
+        let is_keyless = |plan: &Plan| plan.multiset.is_some() && tables.contains(&plan.oid);
+        let keyless = common.plans.iter().filter(|plan| is_keyless(plan));
+        let keyless: Vec<u32> = keyless.map(|plan| plan.oid).collect();
+        let mut keyed = tables.clone();
+        keyed.retain(|oid| !keyless.contains(oid));
         let mut run = Self {
-            tables,
+            keyed,
+            keyless,
             reached: Reached::new(),
             deletions: Vec::new(),
             asked: None,
@@ -91,7 +103,7 @@ impl Run {
         }
         if let Some((merge, _)) = &mut self.merging {
             if merge.take(target)? {
-                return self.commit(target).map(Step::Committed);
+                return self.commit(target, common).map(Step::Committed);
             }
         } else if let Some(fetch) = &self.asked {
             // who is alone need not care that somebody else is kept waiting
@@ -105,25 +117,21 @@ impl Run {
 
     /// Asks for the next batch, if there is one, and for the deletion of what was committed before.
     fn ask(&mut self, source: &mut Connection, common: &mut Common) -> Result<(), Failure> {
-        let crowd = u64::try_from(self.tables.len()).unwrap_or(u64::MAX);
+        // while the target merges keys there is time to read all of a table without one
         let mut portions = Vec::new();
-        for (at, plan) in common.plans.iter().enumerate() {
-            if !self.tables.contains(&plan.oid) {
-                continue;
-            }
-            let share = plan.share(crowd);
-            let stretches = common.segments.stretches(plan.oid, share, &self.reached);
-            if stretches.is_empty() {
-                continue;
-            }
-            self.reached.extend(stretches.iter().map(|s| s.reached()));
-            let mode = common.ladder.mode(plan.oid).max(plan.lowest);
-            portions.push(Portion::new(at, mode, stretches));
+        if !self.reached.is_empty() {
+            portions.extend(self.all_of_one(common));
+        }
+        if portions.is_empty() {
+            portions = self.next_keys(common);
+        }
+        if portions.is_empty() {
+            portions.extend(self.all_of_one(common));
         }
         if portions.is_empty() {
             return Ok(());
         }
-        let deletions = self.deletions(common.segments);
+        let deletions = self.deletions();
         let truncations = truncation::look(common.names, common.plans);
         self.asked = Some(Fetch::ask(
             source,
@@ -135,8 +143,36 @@ impl Run {
         Ok(())
     }
 
+    /// What comes next of the tables with a key.
+    fn next_keys(&mut self, common: &Common) -> Vec<Portion> {
+        let crowd = u64::try_from(self.keyed.len()).unwrap_or(u64::MAX);
+        let mut portions = Vec::new();
+        for (at, plan) in common.plans.iter().enumerate() {
+            if !self.keyed.contains(&plan.oid) {
+                continue;
+            }
+            let share = plan.share(crowd);
+            let stretches = common.segments.stretches(plan.oid, share, &self.reached);
+            if stretches.is_empty() {
+                continue;
+            }
+            self.reached.extend(stretches.iter().map(|s| s.reached()));
+            let mode = common.ladder.mode(plan.oid).max(plan.lowest);
+            portions.push(Portion::new(at, Deltas::Keys { mode, stretches }));
+        }
+        portions
+    }
+
+    /// All deltas of one table without a key: once in a run, for none of them is taken twice.
+    fn all_of_one(&mut self, common: &Common) -> Option<Portion> {
+        let oid = self.keyless.pop()?;
+        let at = common.plans.iter().position(|plan| plan.oid == oid)?;
+        let parts = common.segments.parts(oid, None);
+        Some(Portion::new(at, Deltas::Rows(parts)))
+    }
+
     /// The statements that delete what was committed since they were asked for last.
-    pub fn deletions(&mut self, segments: &mut Segments) -> Vec<String> {
+    pub fn deletions(&mut self) -> Vec<String> {
         if self.deletions.is_empty() {
             return Vec::new();
         }
@@ -144,10 +180,7 @@ impl Run {
             "begin; set local synchronous_commit = off; set local lock_timeout = '500ms'"
                 .to_owned(),
         ];
-        for (stretch, file) in self.deletions.drain(..) {
-            list.push(stretch.delete(file));
-            segments.passed(&stretch);
-        }
+        list.append(&mut self.deletions);
         list.push("commit".to_owned());
         list
     }
@@ -173,38 +206,87 @@ impl Run {
         for at in 0..fetch.portions.len() {
             let flow = fetch.stage(at, source, target, common.plans, common.known)?;
             let portion = &fetch.portions[at];
-            let deltas: u64 = portion.stretches.iter().map(|s| s.deltas).sum();
-            // half of a long line is waited for while something is merged
-            let answer = common.segments.answer / 2;
-            common.plans[portion.plan].adapt(flow.rows, flow.bytes, Some(deltas), answer);
+            if let Deltas::Keys { stretches, .. } = &portion.deltas {
+                let deltas: u64 = stretches.iter().map(|s| s.deltas).sum();
+                // half of a long line is waited for while something is merged
+                let answer = common.segments.answer / 2;
+                common.plans[portion.plan].adapt(flow.rows, flow.bytes, Some(deltas), answer);
+            }
             if flow.rows > 0 {
                 staged.push(at);
             }
         }
         fetch.finish(source, common.plans, common.known)?;
+        self.note(&fetch, source, target, common)?;
         if common.wanted {
             self.ask(source, common)?;
         }
-        let merge = Merge::begin(
-            target,
-            staged.iter().map(|&at| {
-                let portion = &fetch.portions[at];
-                (&common.plans[portion.plan], portion.mode)
-            }),
-        )?;
+        let mut merged = Vec::new();
+        for at in staged {
+            let portion = &fetch.portions[at];
+            let plan = &common.plans[portion.plan];
+            let of_kind = match (&portion.deltas, &plan.multiset) {
+                (Deltas::Keys { mode, .. }, _) => Staged::Keys(*mode),
+                (Deltas::Rows(_), None) => unreachable!("whole rows are of a table without a key"),
+                (Deltas::Rows(_), Some(multiset)) => Staged::Rows(Counts {
+                    deleted: multiset::take_away(target, plan, multiset)
+                        .map_err(|failure| of_table(failure, plan))?,
+                    ..Counts::default()
+                }),
+            };
+            merged.push((plan, of_kind));
+        }
+        let merge = Merge::begin(target, merged)?;
         self.merging = Some((merge, fetch));
         Ok(())
     }
 
-    fn commit(&mut self, target: &mut Connection) -> Result<Vec<(u32, Counts)>, Trouble> {
+    /// Notes in the target's transaction what must not be replayed twice.
+    fn note(
+        &self,
+        fetch: &Fetch,
+        source: &mut Connection,
+        target: &mut Connection,
+        common: &Common,
+    ) -> Result<(), Failure> {
+        let Some(mark) = &fetch.mark else {
+            return Ok(());
+        };
+        let keyless = fetch.portions.iter().map(|p| &common.plans[p.plan]);
+        let keyless = keyless.filter(|plan| plan.multiset.is_some());
+        let keyless: Vec<u32> = keyless.map(|plan| plan.oid).collect();
+        mark.note(source, target, common.uuid, &keyless, fetch.flushed)
+    }
+
+    fn commit(
+        &mut self,
+        target: &mut Connection,
+        common: &mut Common,
+    ) -> Result<Vec<(u32, Counts)>, Trouble> {
         let Some((merge, fetch)) = self.merging.take() else {
             return Ok(Vec::new());
         };
         target.batch("commit")?;
-        for stretch in fetch.portions.into_iter().flat_map(|p| p.stretches) {
-            // one without a file is gone, and with it what was to be deleted
-            if let Some(file) = fetch.files.get(&stretch.oid) {
-                self.deletions.push((stretch, *file));
+        for portion in fetch.portions {
+            match portion.deltas {
+                Deltas::Keys { stretches, .. } => {
+                    for stretch in stretches {
+                        // one without a file is gone, and with it what was to be deleted
+                        let file = fetch.files.get(&stretch.oid);
+                        self.deletions
+                            .extend(file.map(|file| stretch.delete(*file)));
+                        common.segments.passed(stretch.oid, stretch.end);
+                    }
+                }
+                Deltas::Rows(parts) => {
+                    let mark = fetch.mark.iter();
+                    let delete =
+                        mark.flat_map(|m| parts.iter().map(|part| m.delete(&part.segment)));
+                    self.deletions.extend(delete);
+                    for part in &parts {
+                        common.segments.passed(part.oid, i64::MAX);
+                    }
+                }
             }
         }
         Ok(merge.counts())

@@ -36,15 +36,15 @@ pub fn settle(
     let Some(snapshot) = applied.snapshot else {
         return Ok(None);
     };
-    let applied = format!("txid_visible_in_snapshot(txid, {})", literal(&snapshot));
     let segments: String = segments
         .iter()
-        .map(|name| format!("delete from {name} where {applied}; "))
+        .map(|name| delete(name, &snapshot) + "; ")
         .collect();
     Ok(Some(Question::new(format!(
-        "begin; {segments} delete from {} where relation = {} and {applied}; commit; select 1 as settled",
+        "begin; {segments} delete from {} where relation = {} and {}; commit; select 1 as settled",
         names.truncation(),
         table.oid,
+        visible_in(&snapshot),
     ))))
 }
 
@@ -72,38 +72,49 @@ fn layout(source: &mut Connection, table: u32) -> Result<String, Failure> {
 /// What a batch has to know before it may be noted as applied.
 pub struct Mark {
     snapshot: String,
-    written: String,
+    /// how far the source's log was written then
+    written: i64,
 }
 
 impl Mark {
     /// What reads it, as the first statement of the source's transaction: before anything is deleted there, for our own log
     /// need not be waited for.
-    pub const READ: &str = "select txid_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as written";
+    pub const READ: &str = "select txid_current_snapshot()::text as snapshot, \
+         (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8 as written";
 
     pub fn of(row: &Row) -> Self {
         Self {
             snapshot: row.string("snapshot"),
-            written: row.string("written"),
+            written: row.int("written"),
         }
     }
 
-    /// Asks, in a list, whether the source has it on its disk.
-    pub fn flushed(&self) -> String {
-        flush::statement(&self.written)
-    }
-
-    /// Notes it on the target for these tables, in the transaction that has what it saw. `flushed`: the answer, as of now.
+    /// Notes it on the target for these tables, in the transaction that has what it saw. `flushed`: how far the source's log is on
+    /// its disk, as it said last; if need be it is asked again.
     pub fn note(
         &self,
         source: &mut Connection,
         target: &mut Connection,
         uuid: &str,
         tables: &[u32],
-        flushed: &[Row],
+        flushed: i64,
     ) -> Result<(), Failure> {
-        if !flush::is_there(flushed) {
-            flush::wait(source, &self.written)?;
+        if flushed < self.written {
+            flush::wait(source, self.written)?;
         }
         applied::note_replayed(target, uuid, tables, &self.snapshot)
     }
+
+    /// The statement that deletes what it saw of a segment.
+    pub fn delete(&self, segment: &str) -> String {
+        delete(segment, &self.snapshot)
+    }
+}
+
+fn delete(segment: &str, snapshot: &str) -> String {
+    format!("delete from {segment} where {}", visible_in(snapshot))
+}
+
+fn visible_in(snapshot: &str) -> String {
+    format!("txid_visible_in_snapshot(txid, {})", literal(snapshot))
 }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::libpq::Connection;
 use crate::quote::{ident, qualified};
+use crate::replay::part::Part;
 use crate::table::{Kind, Table};
 use crate::template::fill;
 
@@ -10,16 +11,16 @@ use crate::template::fill;
 #[derive(Clone, Debug)]
 pub struct Multiset {
     /// partitions that are taken care of; `None`: it is not partitioned
-    pub(super) known: Option<Vec<u32>>,
+    known: Option<Vec<u32>>,
     /// no index helps: joined by the rows' text alone
     pub(super) scans: bool,
-    pub(super) create: String,
-    pub(super) fill: String,
+    pub create: String,
+    pub fill: String,
     pub(super) found: String,
     pub(super) stage: String,
     /// before and after the number of rows to be found
     pub(super) find: (String, String),
-    pub(super) insert: String,
+    pub insert: String,
 }
 
 /// A column of the target with an index on it.
@@ -134,6 +135,23 @@ impl Multiset {
             found,
             stage,
         }
+    }
+
+    /// The query whether there are deltas of partitions that have just come, which are not taken before those are seen to: the rows
+    /// they came with have none.
+    pub fn unknown(&self, parts: &[Part]) -> Option<String> {
+        let known: Vec<String> = self.known.as_ref()?.iter().map(u32::to_string).collect();
+        let unknown: Vec<String> = parts
+            .iter()
+            .map(|part| {
+                format!(
+                    "exists (select from {} where member <> all ('{{{}}}'::oid[]))",
+                    part.segment,
+                    known.join(",")
+                )
+            })
+            .collect();
+        Some(format!("select {} as unknown", unknown.join(" or ")))
     }
 }
 

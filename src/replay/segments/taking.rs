@@ -28,7 +28,7 @@ pub struct Stretch {
     /// about how many
     pub deltas: u64,
     /// the page after it
-    end: i64,
+    pub end: i64,
 }
 
 impl Stretch {
@@ -195,15 +195,11 @@ impl Segments {
         self.of(table).iter().map(rows).sum()
     }
 
-    /// What was read of it is replayed and deleted.
-    pub fn passed(&mut self, stretch: &Stretch) {
-        for held in self
-            .held
-            .iter_mut()
-            .filter(|h| h.segment.oid == stretch.oid)
-        {
-            if let State::Sealed { next, .. } = &mut held.state {
-                *next = stretch.end;
+    /// A sealed segment is replayed up to a page, and is deleted up to there before anything else is asked.
+    pub fn passed(&mut self, segment: u32, until: i64) {
+        for held in self.held.iter_mut().filter(|h| h.segment.oid == segment) {
+            if let State::Sealed { pages, next, .. } = &mut held.state {
+                *next = until.min(*pages);
             }
         }
     }

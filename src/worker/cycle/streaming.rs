@@ -69,6 +69,15 @@ fn is_wanted_elsewhere(id: i32) -> Result<bool, Failure> {
     }))
 }
 
+/// Takes out the tables that are to be left alone for now; whether there were any with something to replay.
+fn leave_shunned(memory: &mut Memory, pending: &mut Pending) -> bool {
+    memory.shunned.retain(|s| s.until > Instant::now());
+    pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
+    let all = pending.oids.len();
+    pending.oids.retain(|oid| !pending.shunned.contains(oid));
+    pending.oids.len() < all
+}
+
 impl Cycle<'_> {
     /// One poll, if the batch before has not told, and a batch if there is anything.
     pub(super) fn replay(&mut self, memory: &mut Memory, rests: bool) -> Result<Found, Trouble> {
@@ -83,11 +92,7 @@ impl Cycle<'_> {
             // what has piled up is closed first: sealed it goes faster, and the next of it is on its way all the time
             self.tend_segments()?;
         }
-        memory.shunned.retain(|s| s.until > Instant::now());
-        pending.shunned = memory.shunned.iter().map(|s| s.oid).collect();
-        let shunned = |oid: &u32| memory.shunned.iter().any(|s| s.oid == *oid);
-        let left_out = pending.oids.iter().any(&shunned);
-        pending.oids.retain(|oid| !shunned(oid));
+        let mut left_out = leave_shunned(memory, &mut pending);
         if pending.is_empty() {
             self.lanes.close();
             if !left_out {
@@ -101,6 +106,20 @@ impl Cycle<'_> {
         if pending.is_empty() {
             self.look_further(memory, deletions)?;
             return Ok(Found::More);
+        }
+        if far.is_empty() && !deletions.is_empty() {
+            // all that was far behind is replayed: that may have been everything
+            let as_of = meter::now();
+            pending = self.poll(self.planned(), false)?;
+            left_out = leave_shunned(memory, &mut pending);
+            if pending.is_empty() {
+                if !left_out {
+                    self.completed(memory, as_of)?;
+                    self.publish(memory, true)?;
+                }
+                self.session.source.batch(&deletions.join(";\n"))?;
+                return Ok(Found::Something);
+            }
         }
         let as_of = meter::now();
         let outcome = replay::run(

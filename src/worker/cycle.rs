@@ -25,6 +25,7 @@ use super::apply::{Memory, Session};
 use super::firing;
 use crate::capture::Watch;
 use crate::catalog::{self, Fingerprint, Snapshot};
+use crate::libpq::Question;
 use crate::pg::{latch, liveness, xact};
 use crate::relation::{self, Relation};
 use crate::replay::{Pending, Plan, Segments, Trouble};
@@ -61,6 +62,8 @@ struct Cycle<'a> {
     /// what the target's tables looked like when their plans were made, by their oids there
     shapes: HashMap<u32, Fingerprint>,
     plans: Vec<Plan>,
+    /// what is still to be asked of tables without a key
+    settling: Vec<(u32, Question)>,
     segments: Segments,
     lanes: Lanes,
     /// what the last batch has told of the next one
@@ -196,6 +199,7 @@ impl<'a> Cycle<'a> {
             target,
             shapes: HashMap::new(),
             plans: Vec::new(),
+            settling: Vec::new(),
             segments,
             lanes: Lanes::default(),
             next: None,

@@ -29,17 +29,9 @@ pub fn questions(
     questions.extend(Snapshot::questions(&oids));
     questions.push(segment::question(names));
     questions.push(capture::key_question(names, &keyed));
-    // where there are tables without a key it comes after something that is asked for them
-    if relations.iter().all(|r| !r.keyless) {
-        questions.extend(of_the_first_look(names));
-    }
+    questions.push(snapshot::question());
+    questions.extend(of_a_look(names));
     Ok(questions)
-}
-
-/// What looking around for the first time begins with.
-pub fn of_the_first_look(names: &Names) -> [Question; 3] {
-    let [fence, sequences] = of_a_look(names);
-    [snapshot::question(), fence, sequences]
 }
 
 /// What a look around goes on with when its snapshot is another than before.

@@ -10,7 +10,14 @@ use crate::relation;
 use crate::replay::multiset::{self, Multiset};
 use crate::replay::{Plan, Trouble};
 use crate::table::Table;
-use crate::worker::outset;
+
+/// What settling asks.
+pub(super) fn settling(tables: &[(u32, Question)]) -> Vec<Question> {
+    tables
+        .iter()
+        .map(|(_, question)| question.clone())
+        .collect()
+}
 
 impl Cycle<'_> {
     /// Keeps a plan for every table that is to be replayed.
@@ -30,24 +37,20 @@ impl Cycle<'_> {
             self.target = catalog::tables(&mut self.session.target)?;
         }
         let mut made = Vec::new();
-        let mut settling = Vec::new();
         for oid in wanted {
             if self.plans.iter().any(|p| p.oid == oid) {
                 continue;
             }
-            let plan = self
-                .plan_one(oid, &mut settling)
-                .map_err(|failure| Trouble {
-                    failure,
-                    table: Some(oid),
-                })?;
+            let plan = self.plan_one(oid).map_err(|failure| Trouble {
+                failure,
+                table: Some(oid),
+            })?;
             self.plans.push(plan);
             made.push(oid);
         }
         if made.is_empty() {
             return Ok(());
         }
-        self.settle(&settling)?;
         let oids: Vec<u32> = self.planned_counterparts().map(|t| t.oid).collect();
         self.shapes = catalog::fingerprints(&mut self.session.target, &oids)?;
         self.deliver_moved(&made)
@@ -62,31 +65,26 @@ impl Cycle<'_> {
         })
     }
 
-    /// Deletes on the source what is applied already of these tables, all in one go.
-    fn settle(&mut self, settling: &[(u32, Question)]) -> Result<(), Trouble> {
-        let mut questions: Vec<Question> = settling.iter().map(|(_, q)| q.clone()).collect();
-        if !questions.is_empty() && self.segments.are_new() {
-            questions.extend(outset::of_the_first_look(&self.session.names));
-        }
+    /// Deletes on the source what is applied already of tables without a key: before anything of them is taken.
+    pub(super) fn settle(&mut self) -> Result<(), Trouble> {
         let source = &mut self.session.source;
-        source.foretell(&questions)?;
-        for (oid, question) in settling {
-            source.ask(question).map_err(|failure| Trouble {
+        source.foretell(&settling(&self.settling))?;
+        for (oid, question) in self.settling.drain(..) {
+            source.ask(&question).map_err(|failure| Trouble {
                 failure,
-                table: Some(*oid),
+                table: Some(oid),
             })?;
         }
         Ok(())
     }
 
-    /// `settling`: what is to be asked before it is used.
-    fn plan_one(&mut self, oid: u32, settling: &mut Vec<(u32, Question)>) -> Result<Plan, Failure> {
+    fn plan_one(&mut self, oid: u32) -> Result<Plan, Failure> {
         let relation = self.relations.iter().find(|r| r.oid == oid);
         let relation = relation.expect("only our tables are planned");
         let keyless = relation.keyless;
         self.refuse_difference(oid)?;
         if keyless {
-            return self.plan_whole_rows(oid, settling);
+            return self.plan_whole_rows(oid);
         }
         let source = self.source.table(oid)?;
         let target = counterpart(source, &self.target).expect("no difference: it is there");
@@ -100,11 +98,7 @@ impl Cycle<'_> {
     }
 
     /// Of a table without a key, once it is known what of its deltas is applied.
-    fn plan_whole_rows(
-        &mut self,
-        oid: u32,
-        settling: &mut Vec<(u32, Question)>,
-    ) -> Result<Plan, Failure> {
+    fn plan_whole_rows(&mut self, oid: u32) -> Result<Plan, Failure> {
         let id = self.id();
         let source = self.source.table(oid)?;
         multiset::refuse_other_order(source, &self.source.tables)?;
@@ -118,7 +112,8 @@ impl Cycle<'_> {
             (source, self.source.layout(oid)?),
             &self.segments.names(oid),
         )?;
-        settling.extend(question.map(|question| (oid, question)));
+        self.settling
+            .extend(question.map(|question| (oid, question)));
         let known: Vec<u32> = xact::run(|| Ok(relation::partitions(id)))?
             .iter()
             .filter(|(root, _)| *root == oid)

@@ -1,6 +1,7 @@
 //! Every few seconds, and when somebody waits: sequences, columns, triggers, partitions.
 
 use super::Cycle;
+use super::plan::settling;
 use crate::capture::{self, Partition, partition};
 use crate::catalog;
 use crate::event::{self, Severity};
@@ -65,12 +66,14 @@ impl Cycle<'_> {
         let taken: Vec<u32> = self.relations.iter().map(|r| r.oid).collect();
         self.sequences
             .refresh(&mut self.session.source, &self.choice, &taken)?;
-        let mut questions = self.sequences.questions();
+        let mut questions = settling(&self.settling);
+        questions.extend(self.sequences.questions());
         if !unchanged {
             questions.extend(self.questions_about_tables());
         }
+        self.session.source.foretell(&questions)?;
+        self.settle()?;
         let session = &mut *self.session;
-        session.source.foretell(&questions)?;
         let complaints = self
             .sequences
             .follow(&mut session.source, &mut session.target)?;

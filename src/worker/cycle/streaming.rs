@@ -81,6 +81,7 @@ fn leave_shunned(memory: &mut Memory, pending: &mut Pending) -> bool {
 impl Cycle<'_> {
     /// One poll, if the batch before has not told, and a batch if there is anything.
     pub(super) fn replay(&mut self, memory: &mut Memory, rests: bool) -> Result<Found, Trouble> {
+        self.settle()?;
         let (as_of, mut pending) = match self.next.take() {
             Some(known) => known,
             None => {

@@ -46,6 +46,9 @@ fn tables() -> String {
          create table spot (id int primary key, spot int unique); \
          create table brief (id int primary key, n int not null); \
          create table scrap (n int, what text); \
+         create table entry (n int, what text) partition by list (n); \
+         create table entry_1 partition of entry for values in (1); \
+         create table entry_rest partition of entry default; \
          insert into item select i from generate_series(1, {ROWS}) as i; \
          insert into word select md5(i::text), i from generate_series(1, {ROWS}) as i; \
          insert into spot select i, i from generate_series(1, {ROWS}) as i; \
@@ -63,6 +66,9 @@ const BULK: &[&str] = &[
     "update spot set spot = -spot; update spot set spot = 60001 + spot",
     "truncate brief; insert into brief select i, 1 from generate_series(1, 40000) as i",
     "update brief set n = n + 1",
+    "insert into entry select i % 1000, 'new' from generate_series(1, 40000) as i",
+    "insert into entry select i % 1000, 'new' from generate_series(1, 30000) as i; delete from entry where n % 3 = 0",
+    "truncate entry; insert into entry select i % 100, 'new' from generate_series(1, 25000) as i",
 ];
 
 /// And a few, while they are replayed.
@@ -73,6 +79,8 @@ const FEW: &[&str] = &[
     "insert into scrap select i, 'more' from generate_series(1, 300) as i; delete from scrap where n = 5",
     "update scrap set what = what || '!' where n < 3",
     "delete from word where n < 50",
+    "insert into entry select i % 10, 'new' from generate_series(1, 100) as i; delete from entry where n = 9",
+    "truncate entry; insert into entry values (1, 'one'), (1, 'one')",
 ];
 
 fn accident(pair: &Pair, rng: &mut Rng) {

@@ -86,6 +86,68 @@ fn keyless_worker_lost_between_commits() {
     );
 }
 
+/// The same where it is far behind, and is read ahead of its turn: its deltas are deleted after the target's commit.
+fn between_commits_far_behind(pair: &Pair, trouble: &[&dyn Fn(&Pair)]) {
+    pair.source.app(TABLE);
+    pair.stream("");
+    pair.sql(SLOW_COMMIT);
+    for (at, happens) in trouble.iter().enumerate() {
+        let mut lock = pair.target.connect(TARGET_DATABASE);
+        lock.batch_execute("select pg_advisory_lock(78)")
+            .expect("nobody else has this lock");
+        pair.query("SELECT repl_pause('heroku')");
+        pair.poll_status("state = 'paused' and workers = 0");
+        pair.source.app(&format!(
+            "insert into log select i % 10, 'new {at}' from generate_series(1, 60000) i; \
+             delete from log where b = 'new {at}' and a = 3; delete from log where ctid in (select ctid from log where b = 'x' limit 2)"
+        ));
+        let before = ahead(pair);
+        pair.query("SELECT repl_resume('heroku')");
+        pair.poll(COMMITTING);
+        assert!(ahead(pair) > before, "read ahead of its turn");
+        happens(pair);
+        drop(lock);
+        pair.source.app(&format!(
+            "update log set b = 'later' where a = {at} and b = 'new {at}'; insert into log values ({at}, 'x')"
+        ));
+        pair.sql("SELECT repl_resume()");
+        pair.assert_migrated();
+    }
+    let errors = "select count(*) from repl_events where severity = 'error'";
+    assert_eq!(pair.query(errors), "0", "{}", pair.tell());
+    pair.stop_migration();
+}
+
+/// Batches read ahead of their turn.
+fn ahead(pair: &Pair) -> usize {
+    let log = pair.source.log();
+    log.matches("begin isolation level repeatable read read only; set local lock_timeout")
+        .count()
+}
+
+#[test]
+fn keyless_far_behind_source_lost_between_commits() {
+    between_commits_far_behind(
+        &Pair::builder().source_conf("log_statement = 'all'").start(),
+        &[&|pair| assert!(pair.terminate_on_source() > 0), &|pair| {
+            pair.source.restart(Mode::Immediate)
+        }],
+    );
+}
+
+#[test]
+fn keyless_far_behind_worker_lost_between_commits() {
+    between_commits_far_behind(
+        &Pair::builder()
+            .source_conf("log_statement = 'all'")
+            .preload()
+            .start(),
+        &[&|pair| drop(pair.terminate(Worker::Apply)), &|pair| {
+            drop(pair.kill(Worker::Apply))
+        }],
+    );
+}
+
 /// Rows of the target that are not the source's are told, not passed over; a new copy mends it.
 #[test]
 fn keyless_target_differs() {

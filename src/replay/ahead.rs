@@ -8,8 +8,12 @@
 //! and that the tables look as they did. A table goes one lane, and its batches are committed in the order of their snapshots,
 //! so that an older row never comes after a newer one.
 //!
-//! None of this is ever the last batch of a backlog: whether the target is complete only the plain ones know (`batch.rs`), and
-//! whatever is not a table with a key and a sealed backlog is left to them. After any failure all that was fetched is forgotten.
+//! Of a table without a key all that the snapshot shows is fetched at once, sealed or not, and the snapshot is noted on the target
+//! as ever (`multiset.rs`). Its deltas must be deleted before any are fetched again: so they are within a run, where it is its one
+//! batch, and by whatever the source is told next; after a failure they are settled.
+//!
+//! None of these batches tells whether the target is complete: only a poll after them does, or a plain batch (`batch.rs`); and what
+//! has no sealed backlog to speak of is left to those. After any failure all that was fetched is forgotten.
 
 mod fetch;
 mod run;

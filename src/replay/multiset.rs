@@ -4,7 +4,7 @@
 //!
 //! Unlike a key, a row must not be replayed twice. A batch takes every delta that its snapshot shows, and that snapshot is noted
 //! on the target in the batch's transaction: should the source's half of it be lost, [`settle`] deletes there what the snapshot
-//! saw before anything else is taken.
+//! saw before anything else is taken. Who is far behind has its deltas only read, and deleted after the target's commit (`ahead.rs`).
 
 mod mark;
 mod statement;

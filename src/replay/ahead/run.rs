@@ -272,10 +272,10 @@ impl Run {
                 Deltas::Keys { stretches, .. } => {
                     for stretch in stretches {
                         // one without a file is gone, and with it what was to be deleted
-                        let file = fetch.files.get(&stretch.oid);
-                        self.deletions
-                            .extend(file.map(|file| stretch.delete(*file)));
-                        common.segments.passed(stretch.oid, stretch.end);
+                        if let Some(file) = fetch.files.get(&stretch.oid) {
+                            self.deletions.push(stretch.delete(*file));
+                            common.segments.passed(stretch.oid, stretch.end);
+                        }
                     }
                 }
                 Deltas::Rows(parts) => {

@@ -28,11 +28,12 @@ enum Load {
 }
 
 impl Load {
+    /// Last what some do not live through.
     const ALL: [Load; 4] = [
         Load::Transactions,
-        Load::Update,
         Load::Inserts,
         Load::Spread,
+        Load::Update,
     ];
 
     fn name(self, scale: f64) -> String {

@@ -16,7 +16,7 @@ mod segments;
 mod statement;
 mod truncation;
 
-pub use ahead::{Coming, Lane, Others, catch_up, is_far_behind, lanes};
+pub use ahead::{Coming, Lane, Left, Others, catch_up, is_far_behind, lanes};
 pub use batch::{Sides, Trouble, run};
 pub use ladder::Ladder;
 pub use rejection::{READ_RULE, Rule, explained};

@@ -6,6 +6,7 @@ use decamp_tests::pair::TARGET_DATABASE;
 use decamp_tests::source::DATABASE;
 use decamp_tests::workers::Worker;
 use decamp_tests::{Mode, Pair, wait};
+use postgres::Client;
 
 const TABLE: &str = "create table log (a int, b text); create table item (id int primary key, n int); \
      insert into log select i % 10, 'x' from generate_series(1, 100) i; insert into item select i, 0 from generate_series(1, 10) i";
@@ -28,15 +29,21 @@ const SLOW_COMMIT: &str = "create table decamp.late (n int); \
 const COMMITTING: &str = "select count(*) = 1 from pg_stat_activity \
      where application_name like '% apply' and query like '%commit' and wait_event = 'PgSleep'";
 
+/// Until it is dropped.
+fn hold_commits(pair: &Pair) -> Client {
+    let mut lock = pair.target.connect(TARGET_DATABASE);
+    lock.batch_execute("select pg_advisory_lock(78)")
+        .expect("nobody else has this lock");
+    lock
+}
+
 /// Each time the target is about to commit a batch, `trouble` happens; then the target's commit goes on, if it still can.
 fn between_commits(pair: &Pair, trouble: &[&dyn Fn(&Pair)]) {
     pair.source.app(TABLE);
     pair.stream("");
     pair.sql(SLOW_COMMIT);
     for (at, happens) in trouble.iter().enumerate() {
-        let mut lock = pair.target.connect(TARGET_DATABASE);
-        lock.batch_execute("select pg_advisory_lock(78)")
-            .expect("nobody else has this lock");
+        let lock = hold_commits(pair);
         pair.source.app(&format!(
             "begin; insert into log values ({at}, 'new'), ({at}, 'new'), (0, 'x'); \
              delete from log where ctid in (select ctid from log where b = 'x' limit 2); update item set n = n + 1; commit"
@@ -49,9 +56,7 @@ fn between_commits(pair: &Pair, trouble: &[&dyn Fn(&Pair)]) {
         pair.assert_migrated();
     }
     // and with a TRUNCATE on its way
-    let mut lock = pair.target.connect(TARGET_DATABASE);
-    lock.batch_execute("select pg_advisory_lock(78)")
-        .expect("nobody else has this lock");
+    let lock = hold_commits(pair);
     pair.source.app("begin; insert into log values (1, 'before'); truncate log; insert into log values (1, 'after'); commit");
     pair.poll(COMMITTING);
     trouble[0](pair);
@@ -92,9 +97,7 @@ fn between_commits_far_behind(pair: &Pair, trouble: &[&dyn Fn(&Pair)]) {
     pair.stream("");
     pair.sql(SLOW_COMMIT);
     for (at, happens) in trouble.iter().enumerate() {
-        let mut lock = pair.target.connect(TARGET_DATABASE);
-        lock.batch_execute("select pg_advisory_lock(78)")
-            .expect("nobody else has this lock");
+        let lock = hold_commits(pair);
         pair.query("SELECT repl_pause('heroku')");
         pair.poll_status("state = 'paused' and workers = 0");
         pair.source.app(&format!(

@@ -12,8 +12,9 @@
 //! as ever (`multiset.rs`). Its deltas must be deleted before any are fetched again: so they are within a run, where it is its one
 //! batch, and by whatever the source is told next; after a failure they are settled.
 //!
-//! None of these batches tells whether the target is complete: only a poll after them does, or a plain batch (`batch.rs`); and what
-//! has no sealed backlog to speak of is left to those. After any failure all that was fetched is forgotten.
+//! None of these batches makes the target complete by itself: that is known when all of them are committed and a poll has found
+//! nothing else, which the last one asks in its own snapshot; or by a plain batch (`batch.rs`), which what has no sealed backlog to
+//! speak of is left to. After any failure all that was fetched is forgotten.
 
 mod fetch;
 mod run;
@@ -28,6 +29,7 @@ use super::statement::Plan;
 use crate::failure::Failure;
 use crate::libpq::{Awaited, Connection, wait_for_any};
 use crate::relation::Counts;
+use crate::row::Row;
 
 /// A table whose backlog comes to as many batches of rows is worth a lane.
 const WORTH_A_LANE: u64 = 4;
@@ -89,9 +91,23 @@ pub enum Coming {
     Never,
 }
 
+/// What a poll of all planned tables has found, and as of when, in microseconds since 1970.
+pub struct Polled {
+    pub as_of: i64,
+    pub rows: Vec<Row>,
+}
+
+/// What a run leaves to be done.
+#[derive(Default)]
+pub struct Left {
+    /// statements that delete what the last batches replayed: they go before whatever else could take it
+    pub deletions: Vec<String>,
+    /// what the last batch has found, if the run went to its end
+    pub polled: Option<Polled>,
+}
+
 /// Replays what is sealed of the tables far behind, but for those `shunned`, as long as there is more of it and `noted` wants it,
-/// over the connections of `sides` and over these `others`. Returns the statements that delete what the last batches replayed: they
-/// go before whatever the source is told next.
+/// over the connections of `sides` and over these `others`.
 ///
 /// After an `Err` drop all connections.
 pub fn catch_up(
@@ -101,7 +117,7 @@ pub fn catch_up(
     shunned: &[u32],
     ladder: &Ladder,
     noted: &mut Noted,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Left, Trouble> {
     let tables: Vec<(u32, u64)> = behind(plans, sides.segments, shunned, ladder)
         .map(|plan| (plan.oid, sides.segments.rows(plan.oid)))
         .collect();
@@ -180,8 +196,10 @@ pub fn catch_up(
         });
         wait_for_any(awaited, door)?;
     }
-    Ok(runs
-        .into_iter()
-        .flat_map(|mut run| run.deletions())
-        .collect())
+    let polled = runs.iter_mut().filter_map(Run::polled);
+    let polled = polled.max_by_key(|polled| polled.as_of);
+    Ok(Left {
+        deletions: runs.iter_mut().flat_map(Run::deletions).collect(),
+        polled,
+    })
 }

@@ -191,7 +191,8 @@ impl Segments {
         sql + "execute decamp_poll"
     }
 
-    fn poll_statement(&self, tables: &[u32]) -> String {
+    /// The same, planned for this once.
+    pub fn poll_statement(&self, tables: &[u32]) -> String {
         let mut asked = Vec::new();
         for &table in tables {
             let held = self.of(table);

@@ -9,6 +9,7 @@ use crate::catalog::{self, Snapshot};
 use crate::failure::Failure;
 use crate::flush;
 use crate::libpq::{Came, Connection, Early, Flow};
+use crate::meter;
 use crate::quote::{array, literal};
 use crate::replay::batch::{Trouble, of_table};
 use crate::replay::ladder::Mode;
@@ -78,6 +79,7 @@ enum Next {
     RowsOf(usize),
     Files,
     Flushed,
+    Poll,
 }
 
 pub struct Fetch {
@@ -90,6 +92,10 @@ pub struct Fetch {
     pub mark: Option<Mark>,
     /// how far the source's log is on its disk
     pub flushed: i64,
+    /// what a poll of all tables found in the same snapshot, if it was asked for
+    pub polled: Option<Vec<Row>>,
+    /// when it was asked, in microseconds since 1970
+    pub as_of: i64,
     oids: Vec<u32>,
     /// what comes next
     expected: VecDeque<Next>,
@@ -97,13 +103,15 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Asks the source. `first`: statements that come before, each a transaction of its own; `truncations`: the query that finds any.
+    /// Asks the source. `first`: statements that come before, each a transaction of its own; `truncations`: the query that finds any;
+    /// `poll`: asked last.
     pub fn ask(
         source: &mut Connection,
         plans: &[Plan],
         portions: Vec<Portion>,
         first: Vec<String>,
         truncations: String,
+        poll: Option<String>,
     ) -> Result<Self, Failure> {
         let oids: Vec<u32> = portions.iter().map(|p| plans[p.plan].oid).collect();
         let whole_rows = |portion: &Portion| matches!(portion.deltas, Deltas::Rows(_));
@@ -143,7 +151,11 @@ impl Fetch {
         if marked {
             ask(flush::REACHED.to_owned(), Next::Flushed);
         }
+        if let Some(poll) = poll {
+            ask(poll, Next::Poll);
+        }
         list.push("commit".to_owned());
+        let as_of = meter::now();
         source.send_list(&list.join(";\n"))?;
         Ok(Self {
             portions,
@@ -151,6 +163,8 @@ impl Fetch {
             files: HashMap::new(),
             mark: None,
             flushed: 0,
+            polled: None,
+            as_of,
             oids,
             expected,
             ended: false,
@@ -203,7 +217,7 @@ impl Fetch {
                 return Ok(true);
             }
             (Some(next), Came::Rows(rows)) => {
-                self.answered(next, &rows, known, plans).map_err(told)?;
+                self.answered(next, rows, known, plans).map_err(told)?;
             }
             (next, _) => unreachable!("another result than {next:?}"),
         }
@@ -214,20 +228,21 @@ impl Fetch {
     fn answered(
         &mut self,
         next: Next,
-        rows: &[Row],
+        rows: Vec<Row>,
         known: &Snapshot,
         plans: &[Plan],
     ) -> Result<(), Failure> {
         match next {
             Next::Mark => self.mark = rows.first().map(Mark::of),
             Next::Truncations => self.truncated = !rows.is_empty(),
-            Next::Fingerprints => known.refuse_others(rows, &self.oids)?,
-            Next::Unknown(at) => multiset::refuse_unknown(rows, &plans[self.portions[at].plan])?,
+            Next::Fingerprints => known.refuse_others(&rows, &self.oids)?,
+            Next::Unknown(at) => multiset::refuse_unknown(&rows, &plans[self.portions[at].plan])?,
             Next::Files => {
                 let file = |row: &Row| Some((row.oid("oid"), row.opt_int("file")?));
                 self.files = rows.iter().filter_map(file).collect();
             }
-            Next::Flushed => self.flushed = flush::reached(rows),
+            Next::Flushed => self.flushed = flush::reached(&rows),
+            Next::Poll => self.polled = Some(rows),
             Next::Flushing => {}
             Next::Copy(_) | Next::RowsOf(_) => unreachable!("a COPY has no rows of that kind"),
         }

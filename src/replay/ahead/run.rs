@@ -5,6 +5,7 @@
 //!  target           | merge, commit 1 | merge, commit 2 | ..
 //! ```
 
+use super::Polled;
 use super::fetch::{Deltas, Fetch, Portion};
 use crate::capture::Names;
 use crate::catalog::Snapshot;
@@ -50,6 +51,8 @@ pub struct Run {
     reached: Reached,
     /// what deletes on the source what is on the target
     deletions: Vec<String>,
+    /// what a poll has found in the snapshot of the last batch
+    polled: Option<Polled>,
     /// on its way from the source
     asked: Option<Fetch>,
     /// on its way into the target's tables
@@ -73,6 +76,7 @@ impl Run {
             keyless,
             reached: Reached::new(),
             deletions: Vec::new(),
+            polled: None,
             asked: None,
             merging: None,
         };
@@ -133,14 +137,28 @@ impl Run {
         }
         let deletions = self.deletions();
         let truncations = truncation::look(common.names, common.plans);
+        let poll = self.is_last(common).then(|| {
+            let all: Vec<u32> = common.plans.iter().map(|plan| plan.oid).collect();
+            common.segments.poll_statement(&all)
+        });
         self.asked = Some(Fetch::ask(
             source,
             common.plans,
             portions,
             deletions,
             truncations,
+            poll,
         )?);
         Ok(())
+    }
+
+    /// There is nothing to ask for after what is asked for now.
+    fn is_last(&self, common: &Common) -> bool {
+        let is_read = |oid: &u32| {
+            let rest = common.segments.stretches(*oid, 1, &self.reached);
+            rest.is_empty()
+        };
+        self.keyless.is_empty() && self.keyed.iter().all(is_read)
     }
 
     /// What comes next of the tables with a key.
@@ -169,6 +187,11 @@ impl Run {
         let at = common.plans.iter().position(|plan| plan.oid == oid)?;
         let parts = common.segments.parts(oid, None);
         Some(Portion::new(at, Deltas::Rows(parts)))
+    }
+
+    /// Once it is over: what its last batch has found, unless the run was ended before that.
+    pub fn polled(&mut self) -> Option<Polled> {
+        self.polled.take()
     }
 
     /// The statements that delete what was committed since they were asked for last.
@@ -217,6 +240,10 @@ impl Run {
             }
         }
         fetch.finish(source, common.plans, common.known)?;
+        self.polled = fetch.polled.take().map(|rows| Polled {
+            as_of: fetch.as_of,
+            rows,
+        });
         self.note(&fetch, source, target, common)?;
         if common.wanted {
             self.ask(source, common)?;

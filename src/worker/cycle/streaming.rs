@@ -9,7 +9,7 @@ use crate::history::Recorder;
 use crate::meter::{self, Meter};
 use crate::pg::xact;
 use crate::relation::{self, Counts};
-use crate::replay::{self, Pending, Trouble};
+use crate::replay::{self, Left, Pending, Trouble};
 use crate::snapshot;
 use crate::subscription::{self, Fence, State};
 use crate::worker::apply::Memory;
@@ -101,7 +101,7 @@ impl Cycle<'_> {
             }
             return Ok(Found::Nothing);
         }
-        let (far, deletions) = self.catch_up(memory, &pending)?;
+        let (far, Left { deletions, polled }) = self.catch_up(memory, &pending)?;
         pending.oids.retain(|oid| !far.contains(oid));
         pending.shunned.extend(&far);
         if pending.is_empty() {
@@ -110,8 +110,14 @@ impl Cycle<'_> {
         }
         if far.is_empty() && !deletions.is_empty() {
             // all that was far behind is replayed: that may have been everything
-            let as_of = meter::now();
-            pending = self.poll(self.planned(), false)?;
+            let as_of;
+            (as_of, pending) = match polled {
+                Some(polled) => (
+                    polled.as_of,
+                    self.segments.polled(&polled.rows, &self.planned()),
+                ),
+                None => (meter::now(), self.poll(self.planned(), false)?),
+            };
             left_out = leave_shunned(memory, &mut pending);
             if pending.is_empty() {
                 if !left_out {
@@ -174,16 +180,16 @@ impl Cycle<'_> {
     }
 
     /// A run of batches of the tables that are far behind; which are so still, and best left out of a batch for the others; and
-    /// the deletions that are still to be sent.
+    /// what is left to be done.
     fn catch_up(
         &mut self,
         memory: &mut Memory,
         pending: &Pending,
-    ) -> Result<(Vec<u32>, Vec<String>), Trouble> {
+    ) -> Result<(Vec<u32>, Left), Trouble> {
         let id = self.id();
         memory.ladder.rest();
         let ladder = &memory.ladder;
-        let mut deletions = Vec::new();
+        let mut left = Left::default();
         if !pending.truncated {
             let open = self.lanes.open();
             let worth = replay::lanes(&self.plans, &self.segments, &pending.shunned, ladder, open);
@@ -220,12 +226,12 @@ impl Cycle<'_> {
             if caught_up.is_err() {
                 self.lanes.close();
             }
-            deletions = caught_up?;
+            left = caught_up?;
         }
         let far = self.plans.iter().filter(|plan| {
             pending.oids.contains(&plan.oid) && replay::is_far_behind(plan, &self.segments, ladder)
         });
-        Ok((far.map(|plan| plan.oid).collect(), deletions))
+        Ok((far.map(|plan| plan.oid).collect(), left))
     }
 
     /// While nobody writes to the source at all it is asked for no more than that: to look into a thousand segments costs it ten

@@ -138,6 +138,11 @@ impl Connection {
         self.version
     }
 
+    /// About how long the server takes to answer anything, as it was while we connected.
+    pub fn answer(&self) -> Duration {
+        self.raw.answer
+    }
+
     /// The process id the server told when we connected; a pooler tells one of its own.
     pub fn announced_pid(&self) -> i64 {
         // SAFETY: a live connection.

@@ -15,6 +15,8 @@ use crate::pg::{latch, liveness};
 /// A libpq connection that is closed when dropped. At FATAL no destructor runs; the socket closes with the process.
 pub struct Raw {
     conn: NonNull<PGconn>,
+    /// the shortest wait for an answer while connecting: a round trip, and little else
+    pub answer: Duration,
 }
 
 impl Drop for Raw {
@@ -100,7 +102,10 @@ impl Raw {
                 Refusal::Answered(Failure::new("53200", "out of memory for a connection"))
             })?;
             pq_sys::PQsetNoticeProcessor(conn.as_ptr(), Some(ignore_notice), std::ptr::null_mut());
-            Self { conn }
+            Self {
+                conn,
+                answer: Duration::MAX,
+            }
         };
         std::mem::forget(reserved);
         let timeout = info
@@ -111,6 +116,7 @@ impl Raw {
         Ok(Connecting {
             raw,
             poll: PostgresPollingStatusType::PGRES_POLLING_WRITING,
+            since: Instant::now(),
             timeout,
             deadline: Instant::now() + timeout,
             origin,
@@ -161,6 +167,8 @@ impl Raw {
 pub struct Connecting {
     raw: Raw,
     poll: PostgresPollingStatusType,
+    /// it waits for that
+    since: Instant,
     timeout: Duration,
     deadline: Instant,
     origin: Origin,
@@ -194,8 +202,12 @@ impl Connecting {
         };
         let write = self.awaits().write;
         if self.raw.wait(!write, write, left.min(patience)) {
+            if !write {
+                self.raw.answer = self.raw.answer.min(self.since.elapsed());
+            }
             // SAFETY: the connection is being made and its socket is ready.
             self.poll = unsafe { pq_sys::PQconnectPoll(self.raw.ptr()) };
+            self.since = Instant::now();
         }
         Ok(self.poll == PostgresPollingStatusType::PGRES_POLLING_OK)
     }

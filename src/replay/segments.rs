@@ -77,7 +77,7 @@ pub struct Segments {
     seen: HashMap<u32, Instant>,
     /// the poll that the connection has prepared
     prepared: String,
-    /// how long the source took to answer the last commit
+    /// how long the source took to answer the last commit, or when we connected
     pub answer: Duration,
     looked: Option<Instant>,
     look_took: Duration,
@@ -105,7 +105,7 @@ impl Segments {
             filled: Vec::new(),
             seen: HashMap::new(),
             prepared: String::new(),
-            answer: Duration::ZERO,
+            answer: source.answer(),
             looked: None,
             look_took: Duration::ZERO,
             looked_at_others: None,

@@ -128,6 +128,22 @@ impl Cycle<'_> {
                 return Ok(Found::Something);
             }
         }
+        let found = self.batch(memory, deletions, &pending)?;
+        if found == Found::More && left_out && far.is_empty() {
+            // of the tables that are left alone it knows no better
+            self.next = None;
+            return Ok(Found::Something);
+        }
+        Ok(found)
+    }
+
+    /// One plain batch, behind these deletions.
+    fn batch(
+        &mut self,
+        memory: &mut Memory,
+        deletions: Vec<String>,
+        pending: &Pending,
+    ) -> Result<Found, Trouble> {
         let as_of = meter::now();
         let outcome = replay::run(
             &mut replay::Sides {
@@ -140,7 +156,7 @@ impl Cycle<'_> {
             },
             deletions,
             &mut self.plans,
-            &pending,
+            pending,
             &memory.ladder,
         )?;
         memory.ladder.worked();
@@ -154,11 +170,11 @@ impl Cycle<'_> {
                 self.completed(memory, as_of)?;
                 Ok(Found::Something)
             }
-            Some(next) if !left_out || !far.is_empty() => {
+            Some(next) => {
                 self.next = Some(next);
                 Ok(Found::More)
             }
-            _ => Ok(Found::Something),
+            None => Ok(Found::Something),
         }
     }
 

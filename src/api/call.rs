@@ -51,6 +51,7 @@ pub fn run(subscription: &Subscription, task: Task) -> Result<Vec<Step>, Failure
     let mut steps: Vec<Step> = Vec::new();
     let mut seen = Instant::now();
     let mut ended = Instant::now();
+    let mut begun = false;
     let mut absent = 0;
     loop {
         for step in run.ended_after(steps.last().map_or(0, |step| step.number)) {
@@ -64,13 +65,15 @@ pub fn run(subscription: &Subscription, task: Task) -> Result<Vec<Step>, Failure
                 Some(failure) => Err(failure.clone()),
             };
         }
-        if worker::pids(SWITCHOVER_CLASS, id).is_empty() {
-            absent += 1;
-        } else {
+        // before we look whether it is there: it may come between the two
+        begun = begun || run.has_begun();
+        if !worker::pids(SWITCHOVER_CLASS, id).is_empty() {
             (absent, seen) = (0, Instant::now());
+        } else if begun {
+            absent += 1;
         }
         // absent in two looks, with the steps read in between
-        let gone = absent > 1 && run.has_begun();
+        let gone = absent > 1;
         if gone || seen.elapsed() >= PATIENCE {
             worker::pids(APPLY_CLASS, id)
                 .into_iter()

@@ -140,7 +140,7 @@ impl Connection {
 
     /// About how long the server takes to answer anything, as it was while we connected.
     pub fn answer(&self) -> Duration {
-        self.raw.answer
+        self.raw.answer.unwrap_or_default()
     }
 
     /// The process id the server told when we connected; a pooler tells one of its own.

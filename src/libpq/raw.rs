@@ -16,7 +16,7 @@ use crate::pg::{latch, liveness};
 pub struct Raw {
     conn: NonNull<PGconn>,
     /// the shortest wait for an answer while connecting: a round trip, and little else
-    pub answer: Duration,
+    pub answer: Option<Duration>,
 }
 
 impl Drop for Raw {
@@ -102,10 +102,7 @@ impl Raw {
                 Refusal::Answered(Failure::new("53200", "out of memory for a connection"))
             })?;
             pq_sys::PQsetNoticeProcessor(conn.as_ptr(), Some(ignore_notice), std::ptr::null_mut());
-            Self {
-                conn,
-                answer: Duration::MAX,
-            }
+            Self { conn, answer: None }
         };
         std::mem::forget(reserved);
         let timeout = info
@@ -203,7 +200,8 @@ impl Connecting {
         let write = self.awaits().write;
         if self.raw.wait(!write, write, left.min(patience)) {
             if !write {
-                self.raw.answer = self.raw.answer.min(self.since.elapsed());
+                let took = self.since.elapsed();
+                self.raw.answer = Some(self.raw.answer.map_or(took, |least| least.min(took)));
             }
             // SAFETY: the connection is being made and its socket is ready.
             self.poll = unsafe { pq_sys::PQconnectPoll(self.raw.ptr()) };

@@ -124,10 +124,11 @@ impl Fetch {
         };
         if marked {
             ask(flush::FORCE.to_owned(), Next::Flushing);
-            ask(format!("{BEGIN}; {}", Mark::READ), Next::Mark);
         }
-        let begin = if marked { "" } else { BEGIN };
-        ask(format!("{begin}; {truncations}"), Next::Truncations);
+        ask(format!("{BEGIN}; {truncations}"), Next::Truncations);
+        if marked {
+            ask(Mark::READ.to_owned(), Next::Mark);
+        }
         ask(catalog::fingerprint_statement(&oids), Next::Fingerprints);
         let mut segments = Vec::new();
         for (at, portion) in portions.iter().enumerate() {

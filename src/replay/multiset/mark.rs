@@ -77,8 +77,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// What reads it, as the first statement of the source's transaction: before anything is deleted there, for our own log
-    /// need not be waited for.
+    /// What reads it, in the source's transaction before anything is deleted there: our own log need not be waited for.
     pub const READ: &str = "select txid_current_snapshot()::text as snapshot, \
          (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8 as written";
 

@@ -40,6 +40,25 @@ const COUNT: &str = "count(*)";
 const BYTES: &str = "sum(pg_relation_size(c.oid))";
 const NEWEST: &str = "max(split_part(c.relname, '_', 3)::int)";
 
+/// Capture writes to the newest, however many digits its number has.
+#[test]
+fn segments_past_the_ninth() {
+    let pair = pair(15, "1MB");
+    pair.source.app(ITEM);
+    pair.stream("");
+    wait::until_true(2 * MINUTE, "there have been more than ten", || {
+        pair.source.app("update item set n = n + 1");
+        segments(&pair, NEWEST, Some("item")) > 11
+    });
+    pair.assert_migrated();
+    let others = "select count(*) from pg_proc p where p.pronamespace = 'decamp_heroku'::regnamespace \
+         and p.proname like 'capture\\_%' and p.prosrc ~ 'delta_[0-9]+_[0-9]' \
+         and p.prosrc !~ ('delta_[0-9]+_' || (select max(split_part(c.relname, '_', 3)::int) from pg_class c \
+             where c.relnamespace = p.pronamespace and c.relname like 'delta\\_%') || '\"')";
+    assert_eq!(pair.source.query_one_text(DATABASE, others), "0");
+    pair.stop_migration();
+}
+
 /// Two million deltas while a transaction is open; the space they take. `opened`: what it has done before it idles;
 /// `counted`: the segments whose space is to be bounded.
 fn bounded_whatever_is_open(opened: &str, counted: &str) {
